@@ -1,0 +1,254 @@
+"""Every setting, read once from the environment (the contract's list), for both ways to run.
+
+Embedded (no `DATABASE_URL`): SQLite, the file-system broker and generated keys, all under `.data/`.
+Production (`DATABASE_URL` names PostgreSQL): nothing is generated, and what is unsafe stops the start.
+"""
+
+import sys
+from ipaddress import ip_network
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import environ
+from cryptography.fernet import Fernet
+from django.core.management.utils import get_random_secret_key
+
+from calliyo.local_secrets import kept_secret
+from calliyo.logs import logging_config
+
+env = environ.Env()
+refusals: list[str] = []
+
+
+def refuse(line: str) -> None:
+    """Notes one reason not to start; all of them are printed together at the end of this module."""
+    refusals.append(line)
+
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.str("CALLIYO_DATA_DIR", default=str(BASE_DIR / ".data")))
+
+# ── Where things are kept ───────────────────────────────────────────────────────────────────────────────
+DATABASE_URL = env.str("DATABASE_URL", default="")
+PRODUCTION = DATABASE_URL.startswith(("postgres:", "postgresql:", "psql:", "pgsql:"))
+if not PRODUCTION:
+    DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+DATABASES = {"default": env.db_url_config(DATABASE_URL or f"sqlite:///{DATA_DIR / 'calliyo.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    DATABASES["default"] |= {"CONN_MAX_AGE": 300, "CONN_HEALTH_CHECKS": True}
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # Immediate transactions: a reader that turns writer would fail at once instead of waiting its turn.
+    DATABASES["default"] |= {"CONN_MAX_AGE": None}
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-16000;",
+    }
+else:
+    refuse("DATABASE_URL must name PostgreSQL (postgres://…) or SQLite (sqlite:///…).")
+
+CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://calliyo")}
+
+# ── Who we are ──────────────────────────────────────────────────────────────────────────────────────────
+PORT = env.int("PORT", default=8000)
+BASE_URL = env.str("BASE_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
+_base = urlsplit(BASE_URL)
+if _base.scheme not in {"http", "https"} or not _base.hostname:
+    refuse("BASE_URL must be an http or https address, such as https://crm.example.com.")
+HTTPS = _base.scheme == "https"
+
+DEBUG = env.bool("DEBUG", default=False)
+if DEBUG and PRODUCTION:
+    refuse("DEBUG must be off in production: its error pages show settings and data.")
+
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
+if not ALLOWED_HOSTS and not PRODUCTION:
+    ALLOWED_HOSTS = sorted({"127.0.0.1", "localhost", "[::1]", _base.hostname or "localhost"})
+if not ALLOWED_HOSTS:
+    refuse("ALLOWED_HOSTS must name the host names that Calliyo answers to, comma-separated.")
+if "*" in ALLOWED_HOSTS:
+    refuse("ALLOWED_HOSTS must name hosts; * would answer to any.")
+
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if not SECRET_KEY and not PRODUCTION:
+    SECRET_KEY = kept_secret(DATA_DIR / "secret_key", get_random_secret_key)
+if len(SECRET_KEY) < 32:
+    refuse("SECRET_KEY must be set to at least 32 random characters.")
+
+CALLIYO_FIELD_KEYS = env.list("CALLIYO_FIELD_KEYS", default=[])
+if not CALLIYO_FIELD_KEYS and not PRODUCTION:
+    CALLIYO_FIELD_KEYS = [kept_secret(DATA_DIR / "field_key", lambda: Fernet.generate_key().decode())]
+if not CALLIYO_FIELD_KEYS:
+    refuse("CALLIYO_FIELD_KEYS must hold at least one Fernet key: it encrypts webhook secrets at rest.")
+for _position, _key in enumerate(CALLIYO_FIELD_KEYS, start=1):
+    try:
+        Fernet(_key)
+    except ValueError:
+        refuse(f"CALLIYO_FIELD_KEYS: key {_position} is not a Fernet key (32 bytes in URL-safe base64).")
+
+TIME_ZONE = env.str("TIME_ZONE", default="Asia/Kolkata")
+try:
+    ZoneInfo(TIME_ZONE)
+except (KeyError, ValueError):
+    refuse(f"TIME_ZONE: there is no time zone {TIME_ZONE!r}; write it as in Asia/Kolkata.")
+USE_TZ = True
+USE_I18N = True
+LANGUAGE_CODE = "en"
+CALLIYO_DEFAULT_REGION = env.str("CALLIYO_DEFAULT_REGION", default="IN").upper()
+
+# ── Webhooks ────────────────────────────────────────────────────────────────────────────────────────────
+CALLIYO_WEBHOOK_TIMEOUT = env.float("CALLIYO_WEBHOOK_TIMEOUT", default=15.0)
+if not 0 < CALLIYO_WEBHOOK_TIMEOUT <= 120:
+    refuse("CALLIYO_WEBHOOK_TIMEOUT must be seconds, more than 0 and at most 120.")
+CALLIYO_WEBHOOK_RETRY_SCHEDULE = env.list(
+    "CALLIYO_WEBHOOK_RETRY_SCHEDULE",
+    cast=float,
+    default=[0, 5, 60, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400],
+)
+if not CALLIYO_WEBHOOK_RETRY_SCHEDULE or min(CALLIYO_WEBHOOK_RETRY_SCHEDULE) < 0:
+    refuse("CALLIYO_WEBHOOK_RETRY_SCHEDULE must be waits in seconds, comma-separated, the leading 0 too.")
+CALLIYO_WEBHOOK_ALLOWED_NETWORKS = []
+for _network in env.list("CALLIYO_WEBHOOK_ALLOWED_NETWORKS", default=[]):
+    try:
+        CALLIYO_WEBHOOK_ALLOWED_NETWORKS.append(ip_network(_network))
+    except ValueError:
+        refuse(f"CALLIYO_WEBHOOK_ALLOWED_NETWORKS: {_network!r} is not a network such as 10.0.0.0/8.")
+CALLIYO_TRUSTED_PROXIES = []
+for _network in env.list("CALLIYO_TRUSTED_PROXIES", default=[]):
+    try:
+        CALLIYO_TRUSTED_PROXIES.append(ip_network(_network))
+    except ValueError:
+        refuse(f"CALLIYO_TRUSTED_PROXIES: {_network!r} is not a network such as 10.0.0.0/8.")
+
+# ── The application ─────────────────────────────────────────────────────────────────────────────────────
+INSTALLED_APPS = [
+    "calliyo",
+    "apikeys",
+    "leads",
+    "webhooks",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "csp",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+]
+MIDDLEWARE = [
+    "calliyo.api.request_id.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "leads.actors.StaffActorMiddleware",
+]
+ROOT_URLCONF = "calliyo.urls"
+WSGI_APPLICATION = "calliyo.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "calliyo" / "pages" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "leads.User"
+AUTHENTICATION_BACKENDS = ["leads.roles.RoleBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "admin:login"
+
+# ── Files and security ──────────────────────────────────────────────────────────────────────────────────
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "calliyo" / "pages" / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_TRUSTED_ORIGINS = [BASE_URL]
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+if CALLIYO_TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 12 * 1024 * 1024
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "img-src": ["'self'", "data:"],
+        "object-src": ["'none'"],
+    },
+}
+
+# ── Celery ──────────────────────────────────────────────────────────────────────────────────────────────
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="")
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = "UTC"
+
+# ── The public API ──────────────────────────────────────────────────────────────────────────────────────
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apikeys.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["apikeys.permissions.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["apikeys.throttling.TokenBucketThrottle"],
+    "DEFAULT_RENDERER_CLASSES": ["calliyo.api.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": [
+        "calliyo.api.parsers.JSONParser",
+        "calliyo.api.parsers.FormParser",
+        "calliyo.api.parsers.MultiPartParser",
+    ],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "calliyo.api.problems.exception_handler",
+    "URL_FORMAT_OVERRIDE": None,
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Calliyo public API",
+    "VERSION": "2026-11-01",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/public",
+}
+
+LOGGING_CONFIG = None
+logging_config(json=PRODUCTION and not DEBUG)
+
+if refusals:
+    sys.exit("\n".join(f"calliyo: {line}" for line in refusals))
