@@ -68,7 +68,7 @@ def test_several_processes_lose_nothing_and_take_nothing_twice(folder):
         process.join(timeout=10)
         assert process.exitcode == 0
     counts = Counter(number for numbers in taken for number in numbers)
-    assert counts == {number: 1 for number in range(WRITERS * MESSAGES)}
+    assert counts == dict.fromkeys(range(WRITERS * MESSAGES), 1)
     assert list((folder / "messages").iterdir()) == []
 
 
