@@ -1,0 +1,51 @@
+"""The API tab itself: the list of keys, and over it at most one dialog or drawer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext
+
+from apikeys.models import APIKey
+from calliyo.pages.access import AdminRequest, NoLongerThere, api_tab_address
+from calliyo.pages.api_tab.rows import KeyList, key_list
+from calliyo.pages.api_tab.starts import STARTS, Start
+from calliyo.pages.tabs import TABS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlay:
+    """What lies over the list: a template in `pages/api/`, and what it needs."""
+
+    template: str
+    context: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiPage:
+    """What the tab's own templates need, under the name `page`."""
+
+    keys: KeyList
+    search: str
+    list: str
+    starts: tuple[Start, ...]
+
+
+def api_page(request: AdminRequest, overlay: Overlay | None = None, *, status: int = HTTPStatus.OK) -> HttpResponse:
+    """The whole page, with `overlay` open over the list."""
+    search = request.GET.get("q", "").replace("\x00", "").strip()[:100]
+    page = ApiPage(keys=key_list(search), search=search, list=api_tab_address(), starts=tuple(STARTS.values()))
+    context: dict[str, object] = {"title": gettext("Settings"), "tabs": TABS, "current_tab": TABS["api"], "page": page}
+    if overlay:
+        context |= {"overlay": f"pages/api/{overlay.template}", **overlay.context}
+    return render(request, "pages/api/tab.html", context, status=status)
+
+
+def the_key(key_id: int) -> APIKey:
+    """The key of an address or a form. Raises NoLongerThere, which is shown as a notice."""
+    key = APIKey.objects.filter(pk=key_id).first()
+    if key is None:
+        raise NoLongerThere(gettext("This key no longer exists: it was deleted."))
+    return key
