@@ -1,4 +1,4 @@
-"""Calliyo's settings for tests: data of their own for each pytest process, and nothing slower than it must be."""
+"""Calliyo's settings for tests: data of their own for each pytest process, and nothing needlessly slow."""
 
 import atexit
 import os
@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-# Set before Calliyo's settings are read. pytest-xdist's workers and the processes that tests start inherit them.
+# Set before Calliyo's settings are read; xdist's workers and the processes that tests start inherit them.
 if "CALLIYO_TESTS_DIR" not in os.environ:
     if "CALLIYO_DATA_DIR" not in os.environ:
         os.environ["CALLIYO_DATA_DIR"] = tempfile.mkdtemp(prefix="calliyo-tests-")
