@@ -159,7 +159,7 @@ TIMED = """
     print(time.perf_counter() - began)
     import atexit
     left = time.perf_counter()
-    # Handlers run last in, first out: registered before the publisher's would be, this one measures its flush.
+    # Handlers run last in, first out: what is printed holds the flush of the publisher.
     from calliyo import publisher
     atexit.unregister(publisher._flush_at_exit)
     atexit.register(lambda: print(time.perf_counter() - left))
