@@ -21,10 +21,11 @@ if "CALLIYO_TESTS_REDIS" in os.environ:
     os.environ["CACHE_URL"] = f"{os.environ['CALLIYO_TESTS_REDIS']}/{broker_db + 1}"
 
 from calliyo.settings import *  # noqa: F403
-from calliyo.settings import DATA_DIR, DATABASES, STORAGES
+from calliyo.settings import DATA_DIR, DATABASES, STATIC_ROOT, STORAGES
 
 # A cheap hash: passwords are not what is tested.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns of a folder that is not there
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":

@@ -9,14 +9,14 @@ from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
+from django.utils.translation import gettext
 
-from calliyo.errors import DomainError
 from calliyo.models import Company
 from leads.models import Role, User
 
@@ -27,12 +27,6 @@ class AdminRequest(HttpRequest):
     """A request that `settings_view` let through: its user is a company admin."""
 
     user: User  # type: ignore[assignment]  # narrower than Django's on purpose
-
-
-class NoLongerThere(DomainError):
-    """What a form or a link speaks of was deleted meanwhile."""
-
-    code = "no_longer_there"
 
 
 View = Callable[Concatenate[AdminRequest, P], HttpResponse]
@@ -64,8 +58,8 @@ def settings_view(view: View[P]) -> Guarded[P]:
         with timezone.override(ZoneInfo(Company.current().time_zone)):
             try:
                 response = view(request, *args, **kwargs)  # type: ignore[arg-type]  # its user was checked above
-            except NoLongerThere as gone:
-                messages.error(request, gone.detail)
+            except ObjectDoesNotExist:
+                messages.error(request, gettext("This no longer exists: it was deleted meanwhile."))
                 response = redirect(api_tab_address())
         add_never_cache_headers(response)
         return response

@@ -3,10 +3,11 @@
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
+from apikeys.models import APIKey
 from calliyo.pages.access import AdminRequest, api_tab_address, settings_view
 from calliyo.pages.api_tab.confirmations import create_dialog, delete_dialog, regenerate_dialog
 from calliyo.pages.api_tab.drawer import scopes_panel
-from calliyo.pages.api_tab.page import Overlay, api_page, the_key
+from calliyo.pages.api_tab.page import Overlay, api_page
 from calliyo.pages.api_tab.webhook_cards import panel_from_address, webhooks_panel
 from calliyo.pages.tabs import TABS
 
@@ -25,7 +26,7 @@ def _overlay(request: AdminRequest) -> Overlay | None:
         return create_dialog(request.user, request.GET["new"])
     if not request.GET.get("key", "").isdecimal():
         return None
-    key = the_key(int(request.GET["key"]))
+    key = APIKey.objects.get(pk=request.GET["key"])
     match request.GET.get("confirm"), request.GET.get("panel"):
         case "regenerate", _:
             return regenerate_dialog(request.user, key)

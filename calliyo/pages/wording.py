@@ -86,13 +86,13 @@ def stopping(events: Collection[str], url: str) -> str:
 
 
 def _abilities(scopes: Collection[str]) -> Iterable[str]:
-    """One phrase for each set of resources that are let at alike, the strongest first."""
+    """One phrase for each set of resources that are let at alike, in the table's order."""
     groups: dict[str, list[str]] = {}
     for resource in Resource:
         verbs = _verbs(resource, _accesses(resource, scopes))
         if verbs:
             groups.setdefault(verbs, []).append(_noun(resource))
-    for verbs, nouns in sorted(groups.items(), key=lambda group: -len(group[0])):
+    for verbs, nouns in groups.items():
         yield verbs % {"what": _listed(nouns, gettext("and"))}
 
 

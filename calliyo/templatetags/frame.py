@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django import template
+from django.contrib import admin
+from django.db.models import Model
 from django.http import HttpRequest
 from django.template import Context
 from django.urls import reverse
@@ -15,15 +17,16 @@ from django.utils.translation import gettext, gettext_noop
 
 from calliyo.pages.access import is_company_admin
 from calliyo.pages.wording import exact, spoken
+from leads.models import Campaign, Customer, FollowUp, Lead
 
 register = template.Library()
 
-# What staff work with all day: label, model's name in `leads`.
-_PLACES = (
-    (gettext_noop("Leads"), "lead"),
-    (gettext_noop("Customers"), "customer"),
-    (gettext_noop("Follow-ups"), "followup"),
-    (gettext_noop("Campaigns"), "campaign"),
+# What staff work with all day.
+_PLACES: tuple[tuple[str, type[Model]], ...] = (
+    (gettext_noop("Leads"), Lead),
+    (gettext_noop("Customers"), Customer),
+    (gettext_noop("Follow-ups"), FollowUp),
+    (gettext_noop("Campaigns"), Campaign),
 )
 
 
@@ -55,8 +58,8 @@ def when(moment: datetime | None) -> str | SafeString:
 
 def _entries(request: HttpRequest) -> Iterator[Entry]:
     for label, model in _PLACES:
-        if request.user.has_perm(f"leads.view_{model}"):
-            yield _entry(request, gettext(label), reverse(f"admin:leads_{model}_changelist"))
+        if admin.site.is_registered(model) and request.user.has_perm(f"leads.view_{model._meta.model_name}"):
+            yield _entry(request, gettext(label), reverse(f"admin:leads_{model._meta.model_name}_changelist"))
     if is_company_admin(request.user):
         yield _entry(request, gettext("Settings"), reverse("pages:settings"))
 

@@ -22,6 +22,9 @@ class CalliyoUserManager(UserManager.from_queryset(WrittenQuerySet)[Any]):  # ty
 
     use_in_migrations = False
 
+    def create_user(self, username: str, email: str | None = None, password: str | None = None, **more: Any) -> Any:
+        return super().create_user(username, email, password, **{"is_staff": True, **more})
+
     def create_superuser(self, username: str, email: str | None = None, password: str | None = None, **more: Any) -> Any:
         return super().create_superuser(username, email, password, **{"role": Role.COMPANY_ADMIN, **more})
 

@@ -40,7 +40,7 @@ class KeyForm(forms.Form):
     scopes = forms.MultipleChoiceField(choices=[(s.value, s.value) for s in Scope], required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, label_suffix="", **kwargs)
         today = timezone.localdate()
         spans = [(days, f"{label} ({_day(today + timedelta(days=int(days)))})") for days, label in SPANS.items()]
         expires = self.fields["expires"]
@@ -84,7 +84,7 @@ class DeleteForm(forms.Form):
     typed_name = forms.CharField(label=_("Type the name of the key"), strip=True, max_length=200)
 
     def __init__(self, *args: Any, key: APIKey, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, label_suffix="", **kwargs)
         self.key = key
 
     def clean_typed_name(self) -> str:

@@ -16,7 +16,7 @@ from calliyo.pages import form_numbers
 from calliyo.pages.access import AdminRequest, api_tab_address, form_target
 from calliyo.pages.api_tab.confirmations import create_dialog, delete_dialog
 from calliyo.pages.api_tab.forms import DeleteForm, KeyForm, add_domain_error
-from calliyo.pages.api_tab.page import Overlay, api_page, the_key
+from calliyo.pages.api_tab.page import Overlay, api_page
 from calliyo.pages.api_tab.versions import locked_key
 from calliyo.unit_of_work import unit_of_work
 from leads.models import User
@@ -65,7 +65,7 @@ def regenerate_key(request: AdminRequest, key_id: int) -> HttpResponse:
 @form_target
 def deactivate_key(request: AdminRequest, key_id: int) -> HttpResponse:
     """Refuses the key's token from now on; its events wait."""
-    key = operations.deactivate_key(key=the_key(key_id))
+    key = operations.deactivate_key(key=APIKey.objects.get(pk=key_id))
     text = gettext("“%(name)s” is deactivated: its token is refused. Deliveries are kept until it is active again.")
     messages.success(request, text % {"name": key.name})
     return redirect(_back(request, key))
@@ -74,7 +74,7 @@ def deactivate_key(request: AdminRequest, key_id: int) -> HttpResponse:
 @form_target
 def activate_key(request: AdminRequest, key_id: int) -> HttpResponse:
     """Accepts the key's token again, and sends what waited."""
-    key = operations.activate_key(key=the_key(key_id))
+    key = operations.activate_key(key=APIKey.objects.get(pk=key_id))
     text = gettext("“%(name)s” is active: its token works, and deliveries that waited go out.")
     messages.success(request, text % {"name": key.name})
     return redirect(_back(request, key))
@@ -83,7 +83,7 @@ def activate_key(request: AdminRequest, key_id: int) -> HttpResponse:
 @form_target
 def delete_key(request: AdminRequest, key_id: int) -> HttpResponse:
     """Deletes the key whose name was typed."""
-    key = the_key(key_id)
+    key = APIKey.objects.get(pk=key_id)
     form = DeleteForm(request.POST, key=key)
     if not form.is_valid():
         return api_page(request, delete_dialog(key, form), status=HTTPStatus.UNPROCESSABLE_ENTITY)

@@ -8,8 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext
 
-from apikeys.models import APIKey
-from calliyo.pages.access import AdminRequest, NoLongerThere, api_tab_address
+from calliyo.pages.access import AdminRequest, api_tab_address
 from calliyo.pages.api_tab.rows import KeyList, key_list
 from calliyo.pages.api_tab.starts import STARTS, Start
 from calliyo.pages.tabs import TABS
@@ -41,11 +40,3 @@ def api_page(request: AdminRequest, overlay: Overlay | None = None, *, status: i
     if overlay:
         context |= {"overlay": f"pages/api/{overlay.template}", **overlay.context}
     return render(request, "pages/api/tab.html", context, status=status)
-
-
-def the_key(key_id: int) -> APIKey:
-    """The key of an address or a form. Raises NoLongerThere, which is shown as a notice."""
-    key = APIKey.objects.filter(pk=key_id).first()
-    if key is None:
-        raise NoLongerThere(gettext("This key no longer exists: it was deleted."))
-    return key

@@ -16,7 +16,7 @@ from calliyo.pages.access import AdminRequest, api_tab_address, form_target, set
 from calliyo.pages.api_tab import scope_table
 from calliyo.pages.api_tab.drawer import scopes_panel
 from calliyo.pages.api_tab.forms import ScopesForm, add_domain_error
-from calliyo.pages.api_tab.page import api_page, the_key
+from calliyo.pages.api_tab.page import api_page
 from calliyo.pages.api_tab.versions import ChangedMeanwhile, last_change, locked_key
 from calliyo.pages.wording import brief
 from calliyo.unit_of_work import unit_of_work
@@ -25,7 +25,7 @@ from calliyo.unit_of_work import unit_of_work
 @form_target
 def save_scopes(request: AdminRequest, key_id: int) -> HttpResponse:
     """Saves the ticks, unless they were made on another version or stop events that nobody was told of."""
-    key = the_key(key_id)
+    key = APIKey.objects.get(pk=key_id)
     ticked = request.POST.getlist("scopes")
     form = ScopesForm(request.POST)
     if not form.is_valid():
@@ -49,7 +49,7 @@ def save_scopes(request: AdminRequest, key_id: int) -> HttpResponse:
 def scopes_in_words(request: AdminRequest, key_id: int) -> HttpResponse:
     """The words under the table for the ticks in the query, for the page's script."""
     scopes = [scope for scope in Scope if scope in request.GET.getlist("scopes")]
-    words = scope_table.words(the_key(key_id), scopes)
+    words = scope_table.words(APIKey.objects.get(pk=key_id), scopes)
     return render(request, "pages/api/_in_words.html", {"words": words})
 
 

@@ -6,7 +6,6 @@ from django.utils.translation import gettext
 
 from apikeys.models import APIKey, AuditEntry
 from calliyo.errors import DomainError
-from calliyo.pages.access import NoLongerThere
 from calliyo.pages.wording import spoken
 from webhooks.models import Webhook
 
@@ -18,21 +17,17 @@ class ChangedMeanwhile(DomainError):
 
 
 def locked_key(key_id: int, version: int | None = None) -> APIKey:
-    """The key, locked until the unit of work ends. Raises NoLongerThere, or ChangedMeanwhile for another version."""
-    key = APIKey.objects.select_for_update(no_key=True).filter(pk=key_id).first()
-    if key is None:
-        raise NoLongerThere(gettext("This key no longer exists: it was deleted."))
+    """The key, locked until the unit of work ends. Raises ChangedMeanwhile where it is at another version."""
+    key = APIKey.objects.select_for_update(no_key=True).get(pk=key_id)
     if version is not None and key.version != version:
         raise ChangedMeanwhile("the key is at another version")
     return key
 
 
-def locked_webhook(webhook_id: int, version: int | None = None) -> Webhook:
+def locked_webhook(webhook_id: int, version: int) -> Webhook:
     """As `locked_key`, for a webhook."""
-    webhook = Webhook.objects.select_for_update(no_key=True, of=("self",)).filter(pk=webhook_id).first()
-    if webhook is None:
-        raise NoLongerThere(gettext("This webhook no longer exists: it was deleted."))
-    if version is not None and webhook.version != version:
+    webhook = Webhook.objects.select_for_update(no_key=True).get(pk=webhook_id)
+    if webhook.version != version:
         raise ChangedMeanwhile("the webhook is at another version")
     return webhook
 

@@ -65,7 +65,7 @@ class WebhookForm(forms.Form):
 
     def __init__(self, *args: Any, key: APIKey, webhook: Webhook | None = None, **kwargs: Any) -> None:
         kwargs.setdefault("initial", _saved(webhook))
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, label_suffix="", **kwargs)
         self.key = key
         choice = self.fields["secret_choice"]
         assert isinstance(choice, forms.ChoiceField)

@@ -11,10 +11,10 @@ from django.utils.translation import gettext
 from apikeys.models import APIKey
 from calliyo.errors import DomainError
 from calliyo.pages import form_numbers
-from calliyo.pages.access import AdminRequest, NoLongerThere, api_tab_address, form_target
+from calliyo.pages.access import AdminRequest, api_tab_address, form_target
 from calliyo.pages.api_tab.exchange import exchange
 from calliyo.pages.api_tab.forms import add_domain_error
-from calliyo.pages.api_tab.page import api_page, the_key
+from calliyo.pages.api_tab.page import api_page
 from calliyo.pages.api_tab.versions import ChangedMeanwhile, last_change, locked_key, locked_webhook
 from calliyo.pages.api_tab.webhook_cards import Open, webhooks_panel
 from calliyo.pages.api_tab.webhook_form import WebhookForm
@@ -28,7 +28,7 @@ from webhooks.models import Webhook
 @form_target
 def add_webhook(request: AdminRequest, key_id: int) -> HttpResponse:
     """Subscribes the key; a generated secret is shown in this answer."""
-    key = the_key(key_id)
+    key = APIKey.objects.get(pk=key_id)
     form = WebhookForm(request.POST, key=key)
     if not form.is_valid():
         return _form_again(request, key, None, form)
@@ -129,10 +129,7 @@ def _edit(*, user: User, number: str, webhook_id: int, form: WebhookForm) -> Web
 
 
 def _the_webhook(webhook_id: int) -> Webhook:
-    webhook = Webhook.objects.select_related("api_key").filter(pk=webhook_id).first()
-    if webhook is None:
-        raise NoLongerThere(gettext("This webhook no longer exists: it was deleted."))
-    return webhook
+    return Webhook.objects.select_related("api_key").get(pk=webhook_id)
 
 
 def _saved(request: AdminRequest, key: APIKey, webhook: Webhook, form: WebhookForm) -> HttpResponse:
