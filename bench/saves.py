@@ -50,8 +50,8 @@ class Saves:
         self.bare = bare_model()
         with connection.schema_editor() as editor:
             editor.create_model(self.bare)
-        self.status = LeadStatus.objects.order_by("position").first()
         self.statuses = list(LeadStatus.objects.order_by("position")[:2])
+        self.moment = self.statuses[0].created_at
         self.key = APIKey.objects.create(name="Bench", digest="0" * 64, prefix="cly_live_0000", scopes=[])
         self.webhooks = [
             Webhook.objects.create(api_key=self.key, url=f"https://r{n}.example.com/", events=list(EventType))
@@ -67,11 +67,16 @@ class Saves:
 
     def new(self, model: Any) -> Any:
         number = next(_numbers)
+        stamps = {} if model is Lead else {"created_at": self.moment, "updated_at": self.moment}
         return model(
-            first_name="Asha", last_name="Verma", phone=f"+9198{number:08d}", email=f"asha{number}@example.com",
-            status=self.status, source="website",
-            **({} if model is Lead else {"created_at": self.status.created_at, "updated_at": self.status.updated_at}),
-        )  # fmt: skip
+            first_name="Asha",
+            last_name="Verma",
+            phone=f"+9198{number:08d}",
+            email=f"asha{number}@example.com",
+            status=self.statuses[0],
+            source="website",
+            **stamps,
+        )
 
     def creating(self, model: Any) -> float:
         made = iter([self.new(model) for _ in range(SAVES)])
