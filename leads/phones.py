@@ -7,7 +7,13 @@ import re
 import unicodedata
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
+from phonenumbers import (
+    NumberParseException,
+    PhoneNumber,
+    PhoneNumberFormat,
+    PhoneNumberType,
+    ValidationResult,
+)
 
 from calliyo.errors import DomainError
 
@@ -40,7 +46,9 @@ def to_e164(text: str, *, region: str) -> str:
     except NumberParseException as error:
         raise PhoneRefused(_reason(error, text=text, region=region)) from error
     if not _dialable(number):
-        raise PhoneRefused(f"{text.strip()!r} has too few or too many digits for a phone number of its country.")
+        raise PhoneRefused(
+            f"{text.strip()!r} has too few or too many digits for a phone number of its country."
+        )
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 
 

@@ -204,7 +204,9 @@ def _tags(random: Random) -> list[str]:
 
 def _outcomes(plot: _Plot, random: Random) -> list[tuple[str, str]]:
     unanswered = random.choices((0, 1, 2), (5, 4, 1))[0] if plot.maybe_unanswered_first else 0
-    return [(random.choice(("no_answer", "no_answer", "busy")), "") for _ in range(unanswered)] + list(plot.calls)
+    return [(random.choice(("no_answer", "no_answer", "busy")), "") for _ in range(unanswered)] + list(
+        plot.calls
+    )
 
 
 def _arrival(status: str, calls: int, *, now: datetime, random: Random) -> datetime:
@@ -231,7 +233,9 @@ def _in_office(moment: datetime, zone: ZoneInfo, random: Random) -> datetime:
     return opening + timedelta(seconds=random.randint(0, 3 * 3600))
 
 
-def _tell_calls(lead: LeadStory, outcomes: Sequence[tuple[str, str]], *, zone: ZoneInfo, random: Random) -> None:
+def _tell_calls(
+    lead: LeadStory, outcomes: Sequence[tuple[str, str]], *, zone: ZoneInfo, random: Random
+) -> None:
     moment = lead.assigned_at or lead.created_at
     for place, (status, kind) in enumerate(outcomes):
         first_wait = timedelta(minutes=random.randint(4, 300))
@@ -297,7 +301,9 @@ def _tell_follow_ups(lead: LeadStory, *, now: datetime, zone: ZoneInfo, random: 
     if lead.converted_at and random.random() < 0.25:  # a customer stays a customer, whatever is scheduled
         due_at = _open_due(lead.converted_at, now=now, zone=zone, random=random)
         lead.follow_ups.append(
-            FollowUpStory(created_at=lead.converted_at, due_at=due_at, note="Second instalment, remind politely")
+            FollowUpStory(
+                created_at=lead.converted_at, due_at=due_at, note="Second instalment, remind politely"
+            )
         )
 
 
