@@ -53,7 +53,7 @@ def regenerate_key(request: AdminRequest, key_id: int) -> HttpResponse:
         return _already_sent(request)
     except DomainError as error:
         messages.error(request, error.detail)
-        return redirect(api_tab_address())
+        return redirect(f"{api_tab_address()}&key={key_id}&confirm=regenerate")
     return _token_shown(
         request,
         minted,
@@ -103,8 +103,9 @@ def _create(*, user: User, number: str, form: KeyForm) -> operations.MintedKey:
 
 @unit_of_work
 def _regenerate(*, user: User, number: str, key_id: int) -> operations.MintedKey:
+    key = locked_key(key_id)
     form_numbers.spend(number, user)
-    return operations.regenerate_token(key=locked_key(key_id))
+    return operations.regenerate_token(key=key)
 
 
 def _create_refused(request: AdminRequest, form: KeyForm, start: str) -> HttpResponse:
@@ -121,14 +122,8 @@ def _already_sent(request: AdminRequest) -> HttpResponse:
 
 
 def _token_shown(request: AdminRequest, minted: operations.MintedKey, *, headline: str, advice: str) -> HttpResponse:
-    context = {
-        "headline": headline,
-        "advice": advice,
-        "name": minted.key.name,
-        "key_id": minted.key.pk,
-        "token": minted.token,
-        "me_url": f"{settings.BASE_URL}/public/me",
-    }
+    # Not the bare token: Django logs a template's whole context, as reprs, when debugging is on.
+    context = {"minted": minted, "headline": headline, "advice": advice, "me_url": f"{settings.BASE_URL}/public/me"}
     return api_page(request, Overlay(template="token.html", context=context))
 
 

@@ -1,7 +1,7 @@
 """The Webhooks panel of the drawer: a card a webhook, and what is open on one of them."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db.models import F
 from django.http import QueryDict
@@ -26,7 +26,7 @@ class Open:
 
     webhook_id: int | None = None
     form: WebhookForm | None = None
-    secret: str = ""
+    secret: str = field(default="", repr=False)
     exchange: Exchange | None = None
     asks_to_delete: bool = False
     notice: str = ""
