@@ -1,4 +1,4 @@
-"""What a caller sends, read once into plain values: unknown JSON fields are refused, unknown form fields named."""
+"""What a caller sends, read once into plain values; unknown JSON fields are refused, form fields named."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +28,9 @@ class Input(serializers.Serializer[Any]):
         if not isinstance(data, Mapping):
             raise ValidationError(ErrorDetail("The body must be a JSON object.", code="not_an_object"))
         unknown = [name for name in data if name not in self.fields]
-        errors: dict[str, Any] = {name: [ErrorDetail(_NO_SUCH_FIELD, code="unknown_field")] for name in unknown}
+        errors: dict[str, Any] = {
+            name: [ErrorDetail(_NO_SUCH_FIELD, code="unknown_field")] for name in unknown
+        }
         values: Any = {}
         try:
             values = super().to_internal_value(data)

@@ -1,20 +1,19 @@
 """Keyset pagination: a page begins after a row, not at a number, so its cost does not grow with its depth.
 
-A cursor is opaque, signed, and bound to the list, its filters and its ordering: an edited one, or one of another
-list, is refused.
+A cursor is opaque, signed, and bound to the list, its filters and its ordering: an edited one, or one of
+another list, is refused.
 """
 
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import orjson
-from django.db import models
+from django.db import connection, models
 from django.db.models.fields.tuple_lookups import TupleGreaterThan, TupleLessThan
-from django.db.models.lookups import GreaterThan, LessThan
 from django.http import QueryDict
 from django.utils.crypto import constant_time_compare, salted_hmac
 
@@ -25,12 +24,10 @@ MAX_LIMIT: Final = 200
 _SALT: Final = "calliyo.api.pagination"
 _SIGNATURE_LENGTH: Final = 22
 
-M = TypeVar("M", bound=models.Model)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ordering:
-    """By one field and then by id, both the same way, so that one index serves it and no two rows are equal."""
+    """By one field and then by id, both the same way: one index serves it, and no two rows are equal."""
 
     field: str
     descending: bool
@@ -50,7 +47,7 @@ class Ordering:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """Where a page begins: after (or, backwards, before) the row at `position`; `as_of` goes along the walk."""
+    """Where a page begins: after (backwards: before) the row at `position`; `as_of` goes along the walk."""
 
     position: tuple[Any, ...]
     backwards: bool = False
@@ -69,7 +66,9 @@ class Cursor:
         if not constant_time_compare(signature.encode(), _signature(payload, bound_to).encode()):
             raise _invalid_cursor()
         try:
-            position, backwards, as_of = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            position, backwards, as_of = orjson.loads(
+                base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+            )
         except (binascii.Error, ValueError) as error:
             raise _invalid_cursor() from error
         return cls(position=tuple(position), backwards=backwards, as_of=as_of)
@@ -91,7 +90,9 @@ def read_limit(query: QueryDict) -> int:
         return DEFAULT_LIMIT
     limit = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0
     if not 1 <= limit <= MAX_LIMIT:
-        raise refuse_values(FieldError(field="limit", code="invalid", detail=f"Must be from 1 to {MAX_LIMIT}."))
+        raise refuse_values(
+            FieldError(field="limit", code="invalid", detail=f"Must be from 1 to {MAX_LIMIT}.")
+        )
     return limit
 
 
@@ -104,59 +105,50 @@ def binding(name: str, query: QueryDict, ordering: Ordering) -> str:
 
 
 def read_page(
-    rows: "models.QuerySet[Any, Any]",
+    rows: "models.QuerySet[Any, tuple[Any, ...]]",
     *,
+    columns: Sequence[str],
     ordering: Ordering,
     cursor: Cursor | None,
     limit: int,
     as_of: str | None = None,
 ) -> Page:
-    """One page of `rows`, in one statement. The rows are instances, or dicts that hold the ordering's columns."""
+    """One page of `rows`, which are tuples that begin with `columns`, in one statement."""
     backwards = cursor is not None and cursor.backwards
     descending = ordering.descending != backwards
-    found: Sequence[Any] = list(
-        _beyond(rows, ordering, cursor, descending).order_by(
-            *(f"-{column}" if descending else column for column in ordering.columns)
-        )[: limit + 1]
+    order_by = [f"-{column}" if descending else column for column in ordering.columns]
+    beyond = (
+        rows if cursor is None else rows.filter(_beyond(rows.model, ordering, cursor, descending=descending))
     )
-    more = len(found) > limit
-    page = list(found[:limit])
+    found = list(beyond.order_by(*order_by)[: limit + 1])
+    more, page = len(found) > limit, found[:limit]
     if backwards:
         page.reverse()
-    edges = page or ([cursor] if cursor else [])
+    if page:
+        places = [columns.index(column) for column in ordering.columns]
+        first, last = (tuple(row[place] for place in places) for row in (page[0], page[-1]))
+    else:
+        first = last = () if cursor is None else cursor.position
+    has_previous, has_next = (more, True) if backwards else (cursor is not None, more)
     return Page(
         rows=page,
-        previous=_beside(edges[:1], ordering, as_of, backwards=True)
-        if (more if backwards else cursor is not None)
-        else None,
-        next=_beside(edges[-1:], ordering, as_of, backwards=False) if (backwards or more) else None,
+        previous=Cursor(position=first, backwards=True, as_of=as_of) if has_previous else None,
+        next=Cursor(position=last, as_of=as_of) if has_next else None,
     )
 
 
-def _beyond(
-    rows: "models.QuerySet[Any, Any]", ordering: Ordering, cursor: Cursor | None, descending: bool  # noqa: FBT001
-) -> "models.QuerySet[Any, Any]":
-    if cursor is None:
-        return rows
-    fields = [rows.model._meta.get_field(column) for column in ordering.columns]
+def _beyond(model: type[models.Model], ordering: Ordering, cursor: Cursor, *, descending: bool) -> models.Q:
+    """The rows behind the cursor's, as one comparison of rows: a single range of the index."""
+    fields = [model._meta.get_field(column) for column in ordering.columns]
     position = [field.to_python(value) for field, value in zip(fields, cursor.position, strict=True)]
     if len(position) == 1:
-        return rows.filter((LessThan if descending else GreaterThan)(models.F("id"), position[0]))
+        return models.Q(**{f"id__{'lt' if descending else 'gt'}": position[0]})
     columns = tuple(models.F(column) for column in ordering.columns)
-    lookup = TupleLessThan if descending else TupleGreaterThan
-    return rows.filter(lookup(columns, position))
-
-
-def _beside(edge: Iterable[Any], ordering: Ordering, as_of: str | None, *, backwards: bool) -> Cursor | None:
-    for row in edge:
-        if isinstance(row, Cursor):
-            position = row.position
-        elif isinstance(row, dict):
-            position = tuple(row[column] for column in ordering.columns)
-        else:
-            position = tuple(getattr(row, column) for column in ordering.columns)
-        return Cursor(position=position, backwards=backwards, as_of=as_of)
-    return None
+    lookup = (TupleLessThan if descending else TupleGreaterThan)(columns, position)
+    if connection.features.supports_tuple_lookups:
+        return models.Q(lookup)
+    # Written out with OR, it is no range any more; this makes it one.
+    return models.Q(lookup, **{f"{ordering.field}__{'lte' if descending else 'gte'}": position[0]})
 
 
 def _signature(payload: str, bound_to: str) -> str:

@@ -1,4 +1,4 @@
-"""What a query string may hold: known names only, each once unless it may be repeated, and no empty or NUL values."""
+"""What a query string may hold: known names, each once unless it may be repeated, no empty or NUL values."""
 
 from collections.abc import Collection
 
