@@ -23,7 +23,7 @@ ANY_KEY: Final = AnyKey.ANY_KEY
 
 
 class HasScope(BasePermission):
-    """Lets a key in that holds the scope of the view's `resource`; a view that declares none lets in nobody."""
+    """Lets a key in that holds the scope of the view's `resource`; a view without one lets in nobody."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """True, or a 403 that names the missing scope."""
@@ -49,7 +49,8 @@ def needed_scope(resource: Resource, method: str) -> Scope | None:
 
 def _is_served(request: Request, view: Any) -> bool:
     """Whether the view does something for this method; OPTIONS and a 405 tell nothing of the resource."""
-    return request.method != "OPTIONS" and (request.method or "").lower() in getattr(view, "action_map", {})
+    method = (request.method or "").lower()
+    return method != "options" and method in view.http_method_names and hasattr(view, method)
 
 
 def _refused(detail: str, needed: Scope | None = None) -> Refusal:

@@ -47,7 +47,7 @@ class ApiView(APIView):
         try:
             refuse_unreadable(asked)
             self.initial(asked, *args, **kwargs)
-            handler = getattr(self, (asked.method or "").lower(), self.http_method_not_allowed)
+            handler = self._handler(asked)
             with acting_as(self.actor(asked)):
                 response = self._work(handler, asked)
         except Exception as error:  # noqa: BLE001  # every error is an answer of the contract's form
@@ -75,6 +75,11 @@ class ApiView(APIView):
     def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         """Tells the methods in `Allow`, and nothing else."""
         return HttpResponse(status=204)
+
+    def _handler(self, request: Request) -> Callable[..., HttpResponseBase]:
+        method = (request.method or "").lower()
+        known = method in self.http_method_names
+        return getattr(self, method, self.http_method_not_allowed) if known else self.http_method_not_allowed
 
     def _work(self, handler: Callable[..., HttpResponseBase], request: Request) -> HttpResponseBase:
         if request.method in _READING:
@@ -208,11 +213,17 @@ class ResourceViewSet(ViewSetMixin, ApiView):
             return HttpResponse(status=304, headers={"ETag": etag})
         return HttpResponse(content, status=status, content_type="application/json", headers={"ETag": etag})
 
-    def check_if_match(self, version: int) -> None:
-        """Refuses with 412 when `If-Match` is there and names another version than the locked row's."""
+    def check_if_match(self, pk: int) -> None:
+        """Refuses with 412 when `If-Match` names another version than the row's, which stays locked from here."""
         wanted = _etags(self.request, "If-Match")
+        if not wanted:
+            return
+        rows = self.rows().select_for_update(no_key=True, of=("self",))
+        version = rows.filter(pk=pk).values_list("version", flat=True).first()
+        if version is None:
+            raise Http404
         versions = {etag.strip('"').partition(".")[0] for etag in wanted}
-        if wanted and not versions & {"*", str(version)}:
+        if not versions & {"*", str(version)}:
             detail = f"The object is at version {version} now; read it again."
             raise Refusal(status=412, code="precondition_failed", detail=detail)
 
