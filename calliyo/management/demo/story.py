@@ -17,7 +17,15 @@ OPENS, CLOSES = time(9, 40), time(19, 20)
 # Indian mobile ranges that the numbering plan knows and no operator serves: valid, and nobody's telephone rings.
 _RANGES = tuple(
     prefix
-    for first, last in ((6010, 6019), (6140, 6149), (6480, 6509), (6660, 6669), (6690, 6709), (6870, 6899), (6920, 6999))
+    for first, last in (
+        (6010, 6019),
+        (6140, 6149),
+        (6480, 6509),
+        (6660, 6669),
+        (6690, 6709),
+        (6870, 6899),
+        (6920, 6999),
+    )
     for prefix in range(first, last + 1)
 )
 _NUMBERS = len(_RANGES) * 1_000_000
@@ -190,7 +198,9 @@ def _tags(random: Random) -> list[str]:
 
 def _outcomes(plot: _Plot, random: Random) -> list[tuple[str, str]]:
     unanswered = random.choices((0, 1, 2), (5, 4, 1))[0] if plot.maybe_unanswered_first else 0
-    return [(random.choice(("no_answer", "no_answer", "busy")), "") for _ in range(unanswered)] + list(plot.calls)
+    return [(random.choice(("no_answer", "no_answer", "busy")), "") for _ in range(unanswered)] + list(
+        plot.calls
+    )
 
 
 def _arrival(status: str, calls: int, *, now: datetime, random: Random) -> datetime:
@@ -276,7 +286,9 @@ def _tell_follow_ups(lead: LeadStory, *, now: datetime, zone: ZoneInfo, random: 
     if lead.converted_at and random.random() < 0.25:  # a customer stays a customer, whatever is scheduled
         due_at = _open_due(lead.converted_at, now=now, zone=zone, random=random)
         lead.follow_ups.append(
-            FollowUpStory(created_at=lead.converted_at, due_at=due_at, note="Second instalment, remind politely")
+            FollowUpStory(
+                created_at=lead.converted_at, due_at=due_at, note="Second instalment, remind politely"
+            )
         )
 
 
