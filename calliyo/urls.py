@@ -15,5 +15,7 @@ urlpatterns = [
     path("", RedirectView.as_view(url="/settings?tab=api")),
     path("healthz", healthz, name="healthz"),
     path("admin/", admin.site.urls),
+    path("public/", include("leads.api.urls")),
+    path("public/", include("webhooks.api")),
     path("", include("calliyo.pages.urls")),
 ]

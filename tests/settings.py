@@ -21,13 +21,19 @@ if "CALLIYO_TESTS_REDIS" in os.environ:
     os.environ["CACHE_URL"] = f"{os.environ['CALLIYO_TESTS_REDIS']}/{broker_db + 1}"
 
 from calliyo.settings import *  # noqa: F403
-from calliyo.settings import DATA_DIR, DATABASES, STATIC_ROOT, STORAGES
+from calliyo.settings import DATA_DIR, DATABASES, STORAGES
 
 # A cheap hash: passwords are not what is tested.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns of a folder that is not there
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+
+# whitenoise warns of a folder that is not there yet, and warnings are errors.
+STATIC_ROOT = Path(DATA_DIR, "static")
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file in WAL, as in real life: threads and processes can share it, which an in-memory one refuses them.
     DATABASES["default"]["TEST"] = {"NAME": str(Path(DATA_DIR, "test.sqlite3"))}
+# Nothing is collected for tests; whitenoise warns of a folder that is not there, and warnings are errors.
+STATIC_ROOT = Path(DATA_DIR, "static")
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
