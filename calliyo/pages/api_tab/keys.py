@@ -1,7 +1,5 @@
 """The forms' targets for a key as a whole: create, regenerate, activate, deactivate, delete."""
 
-from http import HTTPStatus
-
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
@@ -86,7 +84,7 @@ def delete_key(request: AdminRequest, key_id: int) -> HttpResponse:
     key = APIKey.objects.get(pk=key_id)
     form = DeleteForm(request.POST, key=key)
     if not form.is_valid():
-        return api_page(request, delete_dialog(key, form), status=HTTPStatus.UNPROCESSABLE_ENTITY)
+        return api_page(request, delete_dialog(key, form))
     operations.delete_key(key=key)
     messages.success(request, gettext("“%(name)s” is deleted. Its token no longer works.") % {"name": key.name})
     return redirect(api_tab_address())
@@ -109,7 +107,7 @@ def _regenerate(*, user: User, number: str, key_id: int) -> operations.MintedKey
 
 
 def _create_refused(request: AdminRequest, form: KeyForm, start: str) -> HttpResponse:
-    return api_page(request, create_dialog(request.user, start, form), status=HTTPStatus.UNPROCESSABLE_ENTITY)
+    return api_page(request, create_dialog(request.user, start, form))
 
 
 def _already_sent(request: AdminRequest) -> HttpResponse:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -32,11 +31,14 @@ class ApiPage:
     starts: tuple[Start, ...]
 
 
-def api_page(request: AdminRequest, overlay: Overlay | None = None, *, status: int = HTTPStatus.OK) -> HttpResponse:
-    """The whole page, with `overlay` open over the list."""
+def api_page(request: AdminRequest, overlay: Overlay | None = None) -> HttpResponse:
+    """The whole page, with `overlay` open over the list.
+
+    A refused form is a 200 too, as everywhere in Django: browsers report other answers as faults of the page.
+    """
     search = request.GET.get("q", "").replace("\x00", "").strip()[:100]
     page = ApiPage(keys=key_list(search), search=search, list=api_tab_address(), starts=tuple(STARTS.values()))
     context: dict[str, object] = {"title": gettext("Settings"), "tabs": TABS, "current_tab": TABS["api"], "page": page}
     if overlay:
         context |= {"overlay": f"pages/api/{overlay.template}", **overlay.context}
-    return render(request, "pages/api/tab.html", context, status=status)
+    return render(request, "pages/api/tab.html", context)

@@ -1,7 +1,5 @@
 """The Scopes panel's targets: save the ticks, and say in words what some ticks would mean."""
 
-from http import HTTPStatus
-
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -37,7 +35,7 @@ def save_scopes(request: AdminRequest, key_id: int) -> HttpResponse:
         _save(key_id=key_id, version=form.cleaned_data["version"], scopes=scopes)
     except ChangedMeanwhile:
         key.refresh_from_db()
-        return _not_saved(request, key, ticked, form, _meanwhile(key), HTTPStatus.CONFLICT)
+        return _not_saved(request, key, ticked, form, _meanwhile(key))
     except DomainError as error:
         add_domain_error(form, error)
         return _not_saved(request, key, ticked, form)
@@ -75,6 +73,5 @@ def _not_saved(
     ticked: list[str],
     form: ScopesForm,
     notice: str = "",
-    status: int = HTTPStatus.UNPROCESSABLE_ENTITY,
 ) -> HttpResponse:
-    return api_page(request, scopes_panel(key, ticked, form, notice), status=status)
+    return api_page(request, scopes_panel(key, ticked, form, notice))

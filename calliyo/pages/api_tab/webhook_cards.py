@@ -74,8 +74,8 @@ def webhooks_panel(user: User, key: APIKey, now_open: Open | None = None) -> Ove
     context: dict[str, object] = {"cards": cards, "adding": adding, "notice": now_open.notice}
     if now_open.form:
         context |= {"form": now_open.form, "form_number": form_numbers.issue(user)}
-    if now_open.secret:
-        context["holds_secret"] = True
+    if now_open.secret or now_open.exchange:
+        context["once"] = True  # the answer to a post that a reload must not send again
     return drawer(key, "webhooks", **context)
 
 

@@ -1,7 +1,5 @@
 """The Webhooks panel's targets: add, edit, turn on and off, delete, show the secret, send a test event."""
 
-from http import HTTPStatus
-
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
@@ -139,15 +137,14 @@ def _saved(request: AdminRequest, key: APIKey, webhook: Webhook, form: WebhookFo
     return redirect(_panel(key))
 
 
-def _shown(request: AdminRequest, key: APIKey, now_open: Open, status: int = HTTPStatus.OK) -> HttpResponse:
-    return api_page(request, webhooks_panel(request.user, key, now_open), status=status)
+def _shown(request: AdminRequest, key: APIKey, now_open: Open) -> HttpResponse:
+    return api_page(request, webhooks_panel(request.user, key, now_open))
 
 
 def _form_again(
     request: AdminRequest, key: APIKey, webhook: Webhook | None, form: WebhookForm, notice: str = ""
 ) -> HttpResponse:
-    now_open = Open(webhook_id=webhook.pk if webhook else None, form=form, notice=notice)
-    return _shown(request, key, now_open, HTTPStatus.CONFLICT if notice else HTTPStatus.UNPROCESSABLE_ENTITY)
+    return _shown(request, key, Open(webhook_id=webhook.pk if webhook else None, form=form, notice=notice))
 
 
 def _at_version_now(request: AdminRequest, webhook: Webhook) -> WebhookForm:

@@ -30,16 +30,20 @@ if (overlay) {
     });
 }
 
-// ── A token or secret that is shown once: gone from the page as soon as the page is left ──────────────────────
-if (overlay?.hasAttribute("data-holds-token")) {
-    // Reload must ask for the list, not send the form again; no address and no history entry leads back here.
+// ── What is shown in one answer alone (a token, a secret) is gone from the page as soon as the page is left ───
+if (overlay?.dataset.address) {
+    // Reload must ask for the page behind, not send the form again; no history entry leads back here.
     history.replaceState(null, "", overlay.dataset.address);
     addEventListener("pagehide", () => overlay.replaceChildren());
+    addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+}
+if (overlay?.hasAttribute("data-holds-token")) {
     overlay.querySelector("[data-close]").addEventListener("click", (event) => {
         event.preventDefault();
         leavingIsFine = true;
-        overlay.replaceChildren();
-        location.replace(event.currentTarget.href);
+        // The same address but for its fragment: only a reload loads it anew.
+        history.replaceState(null, "", event.currentTarget.href);
+        location.reload();
     });
 }
 
