@@ -55,6 +55,11 @@ class UnitOfWork:
             self._stamp = _database_moment()
         return self._stamp
 
+    def stamp_is(self, moment: datetime) -> None:
+        """Takes a moment that a statement of this unit read from the clock after it locked a row."""
+        if self._stamp is None:
+            self._stamp = moment
+
     def at_end(self, finish: Callable[[], None]) -> None:
         """Calls `finish` once when the unit's own work is done, inside its transaction."""
         self._finishers.append(finish)

@@ -25,6 +25,7 @@ from leads.pictures import (
     follow_up_picture,
     lead_picture,
     note_picture,
+    read_leads,
     tags_of,
 )
 from webhooks.catalogue import EventType
@@ -121,9 +122,7 @@ def _write_down(unit: UnitOfWork, collected: Collected) -> None:
 def _last_leads(pks: Iterable[int]) -> dict[int, Picture]:
     leads: dict[int, Picture] = {}
     for keys in chunks(pks):
-        tags = tags_of(keys)
-        for row in Lead.rows.filter(pk__in=keys).values_list(*LEAD_COLUMNS):
-            leads[row[0]] = lead_picture(row, tags=tags.get(row[0], []))
+        leads |= read_leads(keys)
     return leads
 
 

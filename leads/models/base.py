@@ -8,6 +8,7 @@ writes are the places where a change is announced, each inside a unit of work:
 4. touch the rows of other models that show these (a tag shows in its leads).
 """
 
+import functools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Self, TypeVar, cast
@@ -33,11 +34,14 @@ def chunks(pks: Iterable[int]) -> Iterator[list[int]]:
         yield ordered[start : start + CHUNK]
 
 
-def lock_rows(model: "type[Written]", pks: Iterable[int]) -> dict[int, Row]:
+def lock_rows(model: "type[Written]", pks: Iterable[int], unit: UnitOfWork) -> dict[int, Row]:
     """Locks those rows that exist and gives them as the database has them, in the order of their keys."""
     rows: dict[int, Row] = {}
     for keys in chunks(pks):
-        rows |= _read_locked(model.rows.filter(pk__in=keys))
+        if connection.vendor == "postgresql":
+            rows |= _lock_by_keys(model, keys, unit)
+        else:
+            rows |= _read_locked(model.rows.filter(pk__in=keys))
     return rows
 
 
@@ -46,6 +50,33 @@ def _read_locked(rows: "models.QuerySet[Any]") -> dict[int, Row]:
     locked = rows.order_by("pk").select_for_update(no_key=True)
     pk_name = rows.model._meta.pk.attname
     return {row[pk_name]: row for row in locked.values(*_attnames(rows.model))}
+
+
+def _lock_by_keys(model: "type[Written]", keys: list[int], unit: UnitOfWork) -> dict[int, Row]:
+    """The same for PostgreSQL in a fifth of the time: it is on the way of every save.
+
+    A row is read after its lock, which gives the transaction its id; the clock is read after that, so it serves as the
+    unit's stamp.
+    """
+    names = _attnames(model)
+    with connection.cursor() as cursor:
+        cursor.execute(_lock_statement(model), [keys])
+        found = cursor.fetchall()
+    if found:
+        unit.stamp_is(found[-1][-1])
+    pk_at = names.index(model._meta.pk.attname)
+    return {row[pk_at]: dict(zip(names, row, strict=False)) for row in found}
+
+
+@functools.cache
+def _lock_statement(model: "type[Written]") -> str:
+    quote = connection.ops.quote_name
+    columns = ", ".join(quote(field.column) for field in model._meta.concrete_fields)
+    key, table = quote(model._meta.pk.column), quote(model._meta.db_table)
+    return (
+        f"WITH locked AS MATERIALIZED (SELECT {columns} FROM {table} WHERE {key} = ANY(%s)"  # noqa: S608  # names only
+        f" ORDER BY {key} FOR NO KEY UPDATE) SELECT *, date_trunc('milliseconds', clock_timestamp()) FROM locked"
+    )
 
 
 def _attnames(model: type[models.Model]) -> list[str]:
@@ -262,7 +293,7 @@ class Written(models.Model):
             return
         model = cast("type[Written]", self._meta.concrete_model)
         with part_of_unit() as unit:
-            before = None if self.pk is None or force_insert else lock_rows(model, [self.pk]).get(self.pk)
+            before = None if self.pk is None or force_insert else lock_rows(model, [self.pk], unit).get(self.pk)
             self.prepare_write(before, unit, names)
             if before is not None:
                 model.announce(unit, {self.pk: before})
@@ -280,7 +311,7 @@ class Written(models.Model):
     def delete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         model = cast("type[Written]", self._meta.concrete_model)
         with part_of_unit() as unit:
-            rows = lock_rows(model, [self.pk] if self.pk is not None else [])
+            rows = lock_rows(model, [self.pk] if self.pk is not None else [], unit)
             model.refuse_delete(rows)
             model.announce(unit, rows)
             touched = model.touched_by(rows.values(), None)
@@ -367,7 +398,7 @@ def moved(stamp: datetime) -> dict[str, Any]:
 def announce_touched(unit: UnitOfWork, touched: dict[type[Resource], set[int]]) -> None:
     """Locks and announces the rows that change along with others."""
     for model, pks in touched.items():
-        rows = lock_rows(model, pks)
+        rows = lock_rows(model, pks, unit)
         model.announce(unit, rows)
         model.announce_shown(unit, rows)
 

@@ -91,7 +91,7 @@ class Lead(Resource):
     def prepare_write(self, before: Row | None, unit: UnitOfWork, update_fields: set[str] | None) -> None:
         writes_status = update_fields is None or bool(update_fields & {"status", "status_id"})
         if before is None or (writes_status and "status_id" in self.__dict__ and self.status_id != before["status_id"]):
-            is_customer = self.status_id == customer_status_id(unit)
+            is_customer = self._gets_customer(unit)
             was = self.converted_at if before is None else before["converted_at"]
             self.converted_at = (was or unit.stamp()) if is_customer else None
             if update_fields is not None:
@@ -99,6 +99,12 @@ class Lead(Resource):
         elif "converted_at" in self.__dict__:
             self.converted_at = before["converted_at"]
         super().prepare_write(before, unit, update_fields)
+
+    def _gets_customer(self, unit: UnitOfWork) -> bool:
+        loaded = self._state.fields_cache.get("status")
+        if loaded is not None and loaded.pk == self.status_id:
+            return bool(loaded.role == StatusRole.CUSTOMER)
+        return self.status_id == customer_status_id(unit)
 
     @classmethod
     def stamps_of_update(cls, values: dict[str, Any], unit: UnitOfWork) -> dict[str, Any]:

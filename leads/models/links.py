@@ -40,11 +40,11 @@ class LinkedDescriptor(ManyToManyDescriptor):
 
         class LinkedManager(super().related_manager_cls):  # type: ignore[misc]
             def _as_one_change(self, change: str, objs: Iterable[Any], *args: Any, **options: Any) -> Any:
-                with part_of_unit():
+                with part_of_unit() as unit:
                     owners = objs if reverse else [self.instance]
                     model = self.through._meta.get_field(self.through.owner_field).related_model
                     # Before Django looks what is missing: nobody links the same pair in between.
-                    lock_rows(model, {getattr(owner, "pk", owner) for owner in owners})
+                    lock_rows(model, {getattr(owner, "pk", owner) for owner in owners}, unit)
                     return getattr(super(), change)(*args, **options)
 
             def add(self, *objs: Any, **options: Any) -> None:
