@@ -1,6 +1,7 @@
 """Which events fire: from every way of writing, once a unit of work, and nothing for what did not happen."""
 
 import json
+import time
 from datetime import timedelta
 
 import pytest
@@ -326,6 +327,16 @@ def test_there_and_back_in_a_unit_is_nothing(lead, fired):
         lead.save()
         lead.status = status("unassigned")
         lead.save()
+    assert fired.types() == []
+
+
+def test_a_customer_who_left_and_came_back_in_a_unit_is_nothing(lead, fired):
+    Lead.objects.update(status=status("customer"))
+    fired.again()
+    time.sleep(0.002)
+    with unit_of_work():
+        Lead.objects.update(status=status("unassigned"))
+        Lead.objects.update(status=status("customer"))
     assert fired.types() == []
 
 
