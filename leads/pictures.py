@@ -58,7 +58,22 @@ LEAD_COLUMNS = (
 
 def lead_picture(row: tuple[Any, ...], *, tags: list[str], external_id: str | None = None) -> Picture:
     """A lead; `tags` by name in order, `external_id` that of the key who looks."""
-    (pk, version, first, last, phone, email, status, status_name, owner, campaign, source, created, updated, converted) = row
+    (
+        pk,
+        version,
+        first,
+        last,
+        phone,
+        email,
+        status,
+        status_name,
+        owner,
+        campaign,
+        source,
+        created,
+        updated,
+        converted,
+    ) = row
     return {
         "id": pk,
         "version": version,
@@ -210,7 +225,21 @@ CALL_COLUMNS = (
 
 
 def call_picture(row: tuple[Any, ...]) -> Picture:
-    pk, version, lead, agent, direction, status, started, ended, seconds, note, recording, created, updated = row
+    (
+        pk,
+        version,
+        lead,
+        agent,
+        direction,
+        status,
+        started,
+        ended,
+        seconds,
+        note,
+        recording,
+        created,
+        updated,
+    ) = row
     return {
         "id": pk,
         "version": version,

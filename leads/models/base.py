@@ -8,10 +8,9 @@ writes are the places where a change is announced, each inside a unit of work:
 4. touch the rows of other models that show these (a tag shows in its leads).
 """
 
-import functools
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from django.db import NotSupportedError, connection, models
 from django.db.models import F
@@ -20,67 +19,10 @@ from django.db.models.functions import Greatest
 
 from calliyo.fields import MomentField
 from calliyo.unit_of_work import UnitOfWork, part_of_unit
+from leads.models.locking import CHUNK, Row, attnames, chunks, lock_rows, read_locked
 from leads.signals import rows_changing, rows_created
 
-Row = dict[str, Any]
 M = TypeVar("M", bound="Written")
-CHUNK = 2_000  # keys in one statement: SQLite's limit on parameters is far, and plans stay cheap
-
-
-def chunks(pks: Iterable[int]) -> Iterator[list[int]]:
-    """The keys in order, by no more than one statement takes."""
-    ordered = sorted(pks)
-    for start in range(0, len(ordered), CHUNK):
-        yield ordered[start : start + CHUNK]
-
-
-def lock_rows(model: "type[Written]", pks: Iterable[int], unit: UnitOfWork) -> dict[int, Row]:
-    """Locks those rows that exist and gives them as the database has them, in the order of their keys."""
-    rows: dict[int, Row] = {}
-    for keys in chunks(pks):
-        if connection.vendor == "postgresql":
-            rows |= _lock_by_keys(model, keys, unit)
-        else:
-            rows |= _read_locked(model.rows.filter(pk__in=keys))
-    return rows
-
-
-def _read_locked(rows: "models.QuerySet[Any]") -> dict[int, Row]:
-    # Not the key: a plain FOR UPDATE would block each insert that refers to the row.
-    locked = rows.order_by("pk").select_for_update(no_key=True)
-    pk_name = rows.model._meta.pk.attname
-    return {row[pk_name]: row for row in locked.values(*_attnames(rows.model))}
-
-
-def _lock_by_keys(model: "type[Written]", keys: list[int], unit: UnitOfWork) -> dict[int, Row]:
-    """The same for PostgreSQL in a fifth of the time: it is on the way of every save.
-
-    A row is read after its lock, which gives the transaction its id; the clock is read after that, so it serves as the
-    unit's stamp.
-    """
-    names = _attnames(model)
-    with connection.cursor() as cursor:
-        cursor.execute(_lock_statement(model), [keys])
-        found = cursor.fetchall()
-    if found:
-        unit.stamp_is(found[-1][-1])
-    pk_at = names.index(model._meta.pk.attname)
-    return {row[pk_at]: dict(zip(names, row, strict=False)) for row in found}
-
-
-@functools.cache
-def _lock_statement(model: "type[Written]") -> str:
-    quote = connection.ops.quote_name
-    columns = ", ".join(quote(field.column) for field in model._meta.concrete_fields)
-    key, table = quote(model._meta.pk.column), quote(model._meta.db_table)
-    return (
-        f"WITH locked AS MATERIALIZED (SELECT {columns} FROM {table} WHERE {key} = ANY(%s)"  # noqa: S608  # names only
-        f" ORDER BY {key} FOR NO KEY UPDATE) SELECT *, date_trunc('milliseconds', clock_timestamp()) FROM locked"
-    )
-
-
-def _attnames(model: type[models.Model]) -> list[str]:
-    return [field.attname for field in model._meta.concrete_fields]
 
 
 class WrittenQuerySet(models.QuerySet[M]):
@@ -101,7 +43,7 @@ class WrittenQuerySet(models.QuerySet[M]):
             base = self.order_by() if self.query.annotations else model.rows.using(self.db)
             stamped = by_name | model.stamps_of_update(by_name, unit)
             for keys in chunks(rows):
-                count += super(WrittenQuerySet, base.filter(pk__in=keys)).update(**stamped)
+                count += models.QuerySet.update(base.filter(pk__in=keys), **stamped)
             model.after_update(unit, rows, by_name.keys())
             touch(unit, touched)
             self._result_cache = None
@@ -127,7 +69,7 @@ class WrittenQuerySet(models.QuerySet[M]):
             announce_touched(unit, touched)
             deleted, by_model = 0, dict[str, int]()
             for keys in chunks(rows):
-                part, names = super(WrittenQuerySet, model.rows.using(self.db).filter(pk__in=keys)).delete()
+                part, names = models.QuerySet.delete(model.rows.using(self.db).filter(pk__in=keys))
                 deleted += part
                 for name, count in names.items():
                     by_model[name] = by_model.get(name, 0) + count
@@ -191,42 +133,49 @@ class WrittenQuerySet(models.QuerySet[M]):
         if query.distinct or query.group_by or query.select_related or len(query.alias_map) > 1:
             # A grouped or distinct query locks nothing, one with joins too much: find the rows, then lock those.
             plain = self.order_by().select_related(None)
-            return _read_locked(model.rows.using(self.db).filter(pk__in=plain.values("pk")))
-        return _read_locked(self.order_by())
+            return read_locked(model.rows.using(self.db).filter(pk__in=plain.values("pk")))
+        return read_locked(self.order_by())
 
-    def _lock_conflicting(self, objs: Sequence[M], unique_fields: Collection[str]) -> dict[tuple[Any, ...], Row]:
+    def _lock_conflicting(
+        self, objs: Sequence[M], unique_fields: Collection[str]
+    ) -> dict[tuple[Any, ...], Row]:
         model = cast("type[Written]", self.model._meta.concrete_model)
         if connection.vendor == "postgresql":
             # A rival's insert between this look and the upsert would be changed without a first picture.
             with connection.cursor() as cursor:
                 table = connection.ops.quote_name(model._meta.db_table)
                 cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
-        names = [model._meta.get_field(name).attname for name in unique_fields]
+        names = [_attname(model, name) for name in unique_fields]
         found: dict[tuple[Any, ...], Row] = {}
         for start in range(0, len(objs), CHUNK):
             same = models.Q()
             for obj in objs[start : start + CHUNK]:
                 same |= models.Q(**{name: getattr(obj, name) for name in names})
-            for row in _read_locked(model.rows.using(self.db).filter(same)).values():
+            for row in read_locked(model.rows.using(self.db).filter(same)).values():
                 found[tuple(row[name] for name in names)] = row
         return found
 
 
 def _key_of(obj: models.Model, unique_fields: Collection[str]) -> tuple[Any, ...]:
-    return tuple(getattr(obj, obj._meta.get_field(name).attname) for name in unique_fields)
+    return tuple(getattr(obj, _attname(type(obj), name)) for name in unique_fields)
 
 
-class WrittenManager(models.Manager.from_queryset(WrittenQuerySet)[M]):  # type: ignore[misc]
+def _attname(model: type[models.Model], name: str) -> str:
+    field = cast("models.Field[Any, Any]", model._meta.get_field(name))
+    return field.attname
+
+
+class WrittenManager(models.Manager.from_queryset(WrittenQuerySet)):  # type: ignore[misc]
     """The manager whose query sets announce their writes."""
 
 
 class Written(models.Model):
     """A row whose writes are announced; through rows are just this, resources are `Resource`."""
 
-    objects: ClassVar[WrittenManager[Self]] = WrittenManager()  # type: ignore[misc]
-    rows: ClassVar[WrittenManager[Self]] = WrittenManager()  # type: ignore[misc]  # every row, whatever `objects` hides
+    objects: ClassVar[WrittenManager] = WrittenManager()
+    rows: ClassVar[WrittenManager] = WrittenManager()  # every row, whatever `objects` hides
 
-    stamp_fields: ClassVar[tuple[str, ...]] = ()
+    stamp_fields: ClassVar[tuple[str, ...]] = ()  # what each write sets besides what it is told
     announced: ClassVar[bool] = False
     shown_by_others: ClassVar[bool] = False  # whether `touched_by` has an answer
 
@@ -236,7 +185,9 @@ class Written(models.Model):
 
     # ── what a model says of itself ─────────────────────────────────────────────────────────────────────
     @classmethod
-    def touched_by(cls, rows: Iterable[Row], fields: Collection[str] | None) -> "dict[type[Resource], set[int]]":
+    def touched_by(
+        cls, rows: Iterable[Row], fields: Collection[str] | None
+    ) -> "dict[type[Resource], set[int]]":
         """The rows of other models that show these rows and so change with them.
 
         `fields` are those that change; None: all, as the row is new or goes.
@@ -278,7 +229,7 @@ class Written(models.Model):
 
     def as_row(self) -> Row:
         """The instance's own values, in the form of a locked row."""
-        return {name: getattr(self, name) for name in _attnames(type(self))}
+        return {name: getattr(self, name) for name in attnames(type(self))}
 
     def save(
         self,
@@ -293,13 +244,17 @@ class Written(models.Model):
             return
         model = cast("type[Written]", self._meta.concrete_model)
         with part_of_unit() as unit:
-            before = None if self.pk is None or force_insert else lock_rows(model, [self.pk], unit).get(self.pk)
+            before = (
+                None if self.pk is None or force_insert else lock_rows(model, [self.pk], unit).get(self.pk)
+            )
             self.prepare_write(before, unit, names)
             if before is not None:
                 model.announce(unit, {self.pk: before})
             touched = self._touched(before, names)
             announce_touched(unit, touched)
-            super().save(force_insert=force_insert, force_update=force_update, using=using, update_fields=names)
+            super().save(
+                force_insert=force_insert, force_update=force_update, using=using, update_fields=names
+            )
             if before is None:
                 model.announce_created(unit, [self.pk])
             else:
@@ -362,7 +317,7 @@ class Resource(Written):
     updated_at = MomentField(editable=False)
 
     path: ClassVar[str]  # the resource's name in paths, scopes and deletions
-    stamp_fields = ("version", "updated_at")
+    stamp_fields: ClassVar[tuple[str, ...]] = ("version", "updated_at")
     announced = True
     # Fields whose change is no change of the resource, such as a user's last login.
     unversioned: ClassVar[frozenset[str]] = frozenset()
