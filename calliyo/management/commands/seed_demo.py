@@ -23,8 +23,9 @@ def _number_of_leads(text: str) -> int:
 
 class Command(BaseCommand):
     help = (
-        "Adds realistic demo data of every resource: users, campaigns, tags, leads, customers, calls, follow-ups, "
-        "notes. The same command twice adds nothing. Demo users have no password, so that nobody can log in as one."
+        "Adds realistic demo data of every resource: users, campaigns, tags, leads, customers, calls, "
+        "follow-ups, notes. The same command twice adds nothing. Demo users have no password: nobody can "
+        "log in as one."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

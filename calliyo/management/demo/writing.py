@@ -1,7 +1,7 @@
-"""Stores the demo: the team, its campaigns and tags once, then leads with their histories, a chunk a unit of work.
+"""Stores the demo: the team, its campaigns and tags; then leads with their histories, a chunk a unit of work.
 
-Everything goes through the models, so that it fires what any other write fires; by bulk, so that a million leads
-take bounded memory. What is there already, by name or by phone, is left as it is.
+Everything goes through the models, so that it fires what any other write fires; by bulk, so that a million
+leads take bounded memory. What is there already, by name or by phone, is left as it is.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -98,7 +98,7 @@ def seed(leads: int) -> Iterator[Seeded]:
 @unit_of_work
 def _cast(leads: int) -> tuple[_Cast, Seeded]:
     company = Company.current()
-    if company.name == Company._meta.get_field("name").default:
+    if company.name == Company().name:
         company.name = words.COMPANY_NAME
         company.save(update_fields=["name"])
     now, zone = timezone.now(), ZoneInfo(company.time_zone)
