@@ -14,7 +14,7 @@ BODY_LENGTH: Final = 32
 CHECKSUM_LENGTH: Final = 6
 ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
-_FORM: Final = re.compile(rf"{START}([0-9A-Za-z]{{{BODY_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})", re.ASCII)
+_FORM: Final = re.compile(f"{START}([0-9A-Za-z]{{{BODY_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ def mint() -> Token:
 
 
 def parse(text: str) -> str | None:
-    """The token in `text` when it has the form and its checksum holds, else None: no look-up is needed to tell."""
+    """The token in `text` when form and checksum hold, else None: no look-up is needed to tell."""
     form = _FORM.fullmatch(text)
     if form is None or checksum(form[1]) != form[2]:
         return None

@@ -1,4 +1,4 @@
-"""The rule was broken: one error for all domain rules, turned into HTTP, a form error or a command's line elsewhere."""
+"""One error for all domain rules; elsewhere it becomes an HTTP answer, a form's error or a command's line."""
 
 from typing import ClassVar
 

@@ -5,7 +5,8 @@ Production (`DATABASE_URL` names PostgreSQL): nothing is generated, and what is 
 """
 
 import sys
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from math import inf
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -14,6 +15,7 @@ import environ
 from cryptography.fernet import Fernet
 from django.core.management.utils import get_random_secret_key
 
+from calliyo import broker
 from calliyo.local_secrets import kept_secret
 from calliyo.logs import logging_config
 
@@ -26,8 +28,28 @@ def refuse(line: str) -> None:
     refusals.append(line)
 
 
+def number(name: str, *, default: float) -> float:
+    """The number that the environment names, or `default`, also for what is refused."""
+    try:
+        return float(env.str(name, default="") or default)
+    except ValueError:
+        refuse(f"{name} must be a number.")
+        return default
+
+
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """The comma-separated CIDRs that the environment names."""
+    found = []
+    for text in env.list(name, default=[]):
+        try:
+            found.append(ip_network(text))
+        except ValueError:
+            refuse(f"{name}: {text!r} is not a network such as 10.0.0.0/8.")
+    return found
+
+
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = Path(env.str("CALLIYO_DATA_DIR", default=str(BASE_DIR / ".data")))
+DATA_DIR = Path(env.str("CALLIYO_DATA_DIR", default=str(BASE_DIR / ".data"))).absolute()
 
 # ── Where things are kept ───────────────────────────────────────────────────────────────────────────────
 DATABASE_URL = env.str("DATABASE_URL", default="")
@@ -51,9 +73,13 @@ else:
     refuse("DATABASE_URL must name PostgreSQL (postgres://…) or SQLite (sqlite:///…).")
 
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://calliyo")}
+if CACHES["default"]["BACKEND"].endswith(".RedisCache"):
+    # Rate limits ask the cache at each request: one that hangs must not hold the API.
+    CACHES["default"].setdefault("OPTIONS", {})
+    CACHES["default"]["OPTIONS"] |= {"socket_connect_timeout": 0.25, "socket_timeout": 0.25}
 
 # ── Who we are ──────────────────────────────────────────────────────────────────────────────────────────
-PORT = env.int("PORT", default=8000)
+PORT = int(number("PORT", default=8000))
 BASE_URL = env.str("BASE_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
 _base = urlsplit(BASE_URL)
 if _base.scheme not in {"http", "https"} or not _base.hostname:
@@ -100,28 +126,23 @@ LANGUAGE_CODE = "en"
 CALLIYO_DEFAULT_REGION = env.str("CALLIYO_DEFAULT_REGION", default="IN").upper()
 
 # ── Webhooks ────────────────────────────────────────────────────────────────────────────────────────────
-CALLIYO_WEBHOOK_TIMEOUT = env.float("CALLIYO_WEBHOOK_TIMEOUT", default=15.0)
+CALLIYO_WEBHOOK_TIMEOUT = number("CALLIYO_WEBHOOK_TIMEOUT", default=15.0)
 if not 0 < CALLIYO_WEBHOOK_TIMEOUT <= 120:
     refuse("CALLIYO_WEBHOOK_TIMEOUT must be seconds, more than 0 and at most 120.")
-CALLIYO_WEBHOOK_RETRY_SCHEDULE = env.list(
-    "CALLIYO_WEBHOOK_RETRY_SCHEDULE",
-    cast=float,
-    default=[0, 5, 60, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400],
-)
-if not CALLIYO_WEBHOOK_RETRY_SCHEDULE or min(CALLIYO_WEBHOOK_RETRY_SCHEDULE) < 0:
+try:
+    CALLIYO_WEBHOOK_RETRY_SCHEDULE: list[float] = env.list(
+        "CALLIYO_WEBHOOK_RETRY_SCHEDULE",
+        cast=float,
+        default=[0, 5, 60, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400],
+    )
+except ValueError:
+    CALLIYO_WEBHOOK_RETRY_SCHEDULE = []
+if not CALLIYO_WEBHOOK_RETRY_SCHEDULE or not all(0 <= wait < inf for wait in CALLIYO_WEBHOOK_RETRY_SCHEDULE):
     refuse("CALLIYO_WEBHOOK_RETRY_SCHEDULE must be waits in seconds, comma-separated, the leading 0 too.")
-CALLIYO_WEBHOOK_ALLOWED_NETWORKS = []
-for _network in env.list("CALLIYO_WEBHOOK_ALLOWED_NETWORKS", default=[]):
-    try:
-        CALLIYO_WEBHOOK_ALLOWED_NETWORKS.append(ip_network(_network))
-    except ValueError:
-        refuse(f"CALLIYO_WEBHOOK_ALLOWED_NETWORKS: {_network!r} is not a network such as 10.0.0.0/8.")
-CALLIYO_TRUSTED_PROXIES = []
-for _network in env.list("CALLIYO_TRUSTED_PROXIES", default=[]):
-    try:
-        CALLIYO_TRUSTED_PROXIES.append(ip_network(_network))
-    except ValueError:
-        refuse(f"CALLIYO_TRUSTED_PROXIES: {_network!r} is not a network such as 10.0.0.0/8.")
+CALLIYO_WEBHOOK_ALLOWED_NETWORKS = networks("CALLIYO_WEBHOOK_ALLOWED_NETWORKS")
+CALLIYO_TRUSTED_PROXIES = networks("CALLIYO_TRUSTED_PROXIES")
+
+CALLIYO_METRICS_TOKEN = env.str("CALLIYO_METRICS_TOKEN", default="")
 
 # ── The application ─────────────────────────────────────────────────────────────────────────────────────
 INSTALLED_APPS = [
@@ -215,7 +236,13 @@ CONTENT_SECURITY_POLICY = {
 }
 
 # ── Celery ──────────────────────────────────────────────────────────────────────────────────────────────
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="")
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="") or broker.URL
+if CELERY_BROKER_URL.startswith(f"{broker.SCHEME}:"):
+    CELERY_BROKER_TRANSPORT_OPTIONS = broker.transport_options(DATA_DIR / "broker")
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # the embedded broker has no fan-out, and nobody uses it
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Keeps nothing on disk: entries are short and may be repeated.
+CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -5,8 +5,8 @@ import pytest
 from apikeys.scopes import RESOURCE_TITLES, Access, Resource, Scope, in_order, scope_for
 
 CONTRACT = (
-    "leads:read leads:write customers:read users:read lead-statuses:read tags:read tags:write follow-ups:read "
-    "follow-ups:write notes:read notes:write calls:read campaigns:read"
+    "leads:read leads:write customers:read users:read lead-statuses:read tags:read tags:write "
+    "follow-ups:read follow-ups:write notes:read notes:write calls:read campaigns:read"
 )
 
 

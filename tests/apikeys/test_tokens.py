@@ -36,7 +36,9 @@ def test_two_tokens_differ() -> None:
 def test_the_checksum_is_the_bodys_crc32_in_base62(body: str) -> None:
     value = 0
     for character in tokens.checksum(body):
-        value = value * 62 + (string.digits + string.ascii_uppercase + string.ascii_lowercase).index(character)
+        value = value * 62 + (string.digits + string.ascii_uppercase + string.ascii_lowercase).index(
+            character
+        )
     assert value == zlib.crc32(body.encode())
     assert len(tokens.checksum(body)) == 6
 

@@ -1,0 +1,100 @@
+"""Who may call from outside, what was changed about it by whom, and the answers kept for repeated requests."""
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Lower, Now
+
+from calliyo.fields import ActorTypeField, MomentField
+
+
+class APIKey(models.Model):
+    """One outside system's access. Of its token only the digest and the first 13 characters are kept."""
+
+    name = models.CharField(max_length=100)
+    digest = models.CharField("SHA-256 of the token", max_length=64, editable=False)
+    prefix = models.CharField("first characters of the token", max_length=13, editable=False)
+    scopes = models.JSONField(default=list, blank=True)
+    active = models.BooleanField(default=True)
+    expires_at = MomentField(null=True, blank=True)
+    allowed_addresses = models.JSONField("allowed networks (CIDR)", default=list, blank=True)
+    allowed_origins = models.JSONField(default=list, blank=True)
+    rate_limit = models.PositiveIntegerField("requests a minute", null=True, blank=True, help_text="empty: 600; 0: none")
+    manage_webhooks = models.BooleanField("may manage its own webhooks", default=False)
+    created_by_type = ActorTypeField(editable=False)
+    created_by_id = models.BigIntegerField(null=True, editable=False)
+    created_by_name = models.CharField(max_length=200, blank=True, editable=False)
+    last_used_at = MomentField(null=True, blank=True, editable=False)
+    last_used_address = models.GenericIPAddressField(null=True, blank=True, editable=False)
+    version = models.PositiveBigIntegerField(default=1, editable=False)
+    created_at = MomentField(db_default=Now(), editable=False)
+    updated_at = MomentField(db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = "API key"
+        ordering = ["name", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["digest"], name="api_key_digest_unique"),
+            models.UniqueConstraint(Lower("name"), name="api_key_name_unique"),
+            models.CheckConstraint(condition=~Q(name=""), name="api_key_has_name"),
+            models.CheckConstraint(condition=Q(prefix__startswith="cly_live_"), name="api_key_prefix_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def expired(self, now: datetime) -> bool:
+        """Whether the key's time is over."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+class AuditEntry(models.Model):
+    """Who created, changed, regenerated or deleted what, and when. Plain values: it outlives its subjects."""
+
+    at = MomentField(db_default=Now())
+    actor_type = ActorTypeField()
+    actor_id = models.BigIntegerField(null=True)
+    actor_name = models.CharField(max_length=200, blank=True)
+    request_id = models.CharField(max_length=128, blank=True)
+    api_key_id = models.BigIntegerField()
+    api_key_name = models.CharField(max_length=100)
+    action = models.CharField(max_length=40)
+    data = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["api_key_id", "id"], name="audit_by_api_key")]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.api_key_name}"
+
+
+class IdempotencyRecord(models.Model):
+    """The first answer to a POST with an `Idempotency-Key`, kept for 24 hours; while it runs, its lease."""
+
+    api_key_id = models.BigIntegerField()
+    method = models.CharField(max_length=7)
+    path = models.CharField(max_length=500)
+    key = models.CharField("header value", max_length=255)
+    request_hash = models.CharField("SHA-256 of query and body", max_length=64)
+    leased_until = MomentField()
+    status = models.PositiveSmallIntegerField("HTTP status", null=True, blank=True)
+    headers = models.JSONField(default=dict, blank=True)
+    body = models.BinaryField(null=True, blank=True)
+    created_at = MomentField(db_default=Now())
+    finished_at = MomentField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["api_key_id", "method", "path", "key"], name="idempotency_key_once"),
+            models.CheckConstraint(
+                condition=Q(finished_at__isnull=True) | Q(status__isnull=False), name="idempotency_finished_has_answer"
+            ),
+            models.CheckConstraint(condition=Q(leased_until__gte=F("created_at")), name="idempotency_lease_after_start"),
+        ]
+        indexes = [models.Index(fields=["created_at"], name="idempotency_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"

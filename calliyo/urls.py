@@ -1,0 +1,18 @@
+"""Every address that Calliyo answers to."""
+
+from django.contrib import admin
+from django.urls import path
+from django.views.generic import RedirectView
+
+from calliyo.health import healthz
+
+handler400 = "calliyo.api.problems.handler400"
+handler403 = "calliyo.api.problems.handler403"
+handler404 = "calliyo.api.problems.handler404"
+handler500 = "calliyo.api.problems.handler500"
+
+urlpatterns = [
+    path("", RedirectView.as_view(url="/settings?tab=api")),
+    path("healthz", healthz, name="healthz"),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,20 @@
+"""Leaves a `Deletion` for each resource row that goes, by whichever way: Django sends `post_delete` for cascades too."""
+
+from typing import Any
+
+from django.apps import apps
+from django.db import models
+
+from calliyo.unit_of_work import part_of_unit
+
+
+def note_deletion(sender: type[models.Model], instance: models.Model, **_: Any) -> None:
+    """Receives `post_delete`."""
+    path = getattr(sender._meta.concrete_model, "path", None)
+    if path is None:
+        return
+    with part_of_unit() as unit:
+        deletion = apps.get_model("leads", "Deletion")
+        deletion.note(path, [instance.pk], unit.stamp())
+        if getattr(instance, "converted_at", None) is not None:
+            deletion.note("customers", [instance.pk], unit.stamp())

@@ -1,0 +1,23 @@
+"""Customers: the leads whose status is Customer, with their order facts."""
+
+from typing import Any, ClassVar
+
+from leads.models.base import WrittenManager, WrittenQuerySet
+from leads.models.lead import Lead
+from leads.models.status import StatusRole
+
+
+class CustomerManager(WrittenManager[Any]):
+    """Those who are customers now: the status alone tells."""
+
+    def get_queryset(self) -> WrittenQuerySet[Any]:
+        return super().get_queryset().filter(status__role=StatusRole.CUSTOMER)
+
+
+class Customer(Lead):
+    """A lead that was converted: the same row, so the same id and version."""
+
+    objects: ClassVar[CustomerManager] = CustomerManager()  # type: ignore[assignment]
+
+    class Meta:
+        proxy = True

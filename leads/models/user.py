@@ -1,0 +1,82 @@
+"""Those who work here: admins, managers and agents."""
+
+from collections.abc import Collection, Iterable
+from typing import Any, ClassVar, Self
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+
+from leads.models.base import Resource, Row, WrittenManager, WrittenQuerySet
+
+
+class Role(models.TextChoices):
+    COMPANY_ADMIN = "company_admin"
+    MANAGER = "manager"
+    AGENT = "agent"
+
+
+class CalliyoUserManager(UserManager.from_queryset(WrittenQuerySet)[Any]):  # type: ignore[misc]
+    """Django's own way to make users, with writes that are announced."""
+
+    use_in_migrations = False
+
+    def create_superuser(self, username: str, email: str | None = None, password: str | None = None, **more: Any) -> Any:
+        return super().create_superuser(username, email, password, **{"role": Role.COMPANY_ADMIN, **more})
+
+
+class User(Resource, AbstractUser):
+    """An agent, manager or company admin. `is_active` false is banned."""
+
+    first_name = None  # type: ignore[assignment]
+    last_name = None  # type: ignore[assignment]
+    date_joined = None  # type: ignore[assignment]
+    name = models.CharField(max_length=150)
+    email = models.EmailField(blank=True)
+    phone = models.CharField(max_length=20, blank=True)
+    employee_code = models.CharField(max_length=50, blank=True)
+    role = models.CharField(max_length=13, choices=Role.choices, default=Role.AGENT)
+    lead_cap = models.PositiveIntegerField(
+        null=True, blank=True, help_text="the most leads, not counting converted ones, that this agent may hold"
+    )
+    is_staff = models.BooleanField(default=True, editable=False)
+
+    objects: ClassVar[CalliyoUserManager] = CalliyoUserManager()  # type: ignore[assignment]
+    rows: ClassVar[WrittenManager[Self]] = WrittenManager()  # type: ignore[misc]
+
+    unversioned = frozenset({"last_login", "password"})
+    shown_by_others = True
+    REQUIRED_FIELDS = ["email", "name"]
+
+    path = "users"
+
+    class Meta(Resource.Meta):
+        ordering = ["name", "id"]
+        constraints = [
+            models.UniqueConstraint(Lower("username"), name="user_username_unique"),
+            models.UniqueConstraint(Lower("email"), condition=~Q(email=""), name="user_email_unique"),
+            models.UniqueConstraint(
+                fields=["employee_code"], condition=~Q(employee_code=""), name="user_employee_code_unique"
+            ),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="user_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.username
+
+    def get_full_name(self) -> str:
+        return str(self)
+
+    def get_short_name(self) -> str:
+        return str(self).split(" ")[0]
+
+    @classmethod
+    def touched_by(cls, rows: Iterable[Row], fields: Collection[str] | None) -> dict[type[Resource], set[int]]:
+        """A user who goes leaves the campaigns that name him."""
+        if fields is not None:
+            return {}
+        links = cls._meta.get_field("campaigns").through  # type: ignore[union-attr]
+        users = [row["id"] for row in rows if row["id"] is not None]
+        campaigns = set(links.objects.filter(user_id__in=users).values_list("campaign_id", flat=True)) if users else set()
+        return {links._meta.get_field("campaign").related_model: campaigns} if campaigns else {}

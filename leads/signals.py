@@ -1,0 +1,13 @@
+"""What `leads` tells of its writes, inside their transaction. Who listens is not known here."""
+
+from django.dispatch import Signal
+
+# Locked rows are about to change. sender: the concrete model; unit: the UnitOfWork;
+# rows: {primary key: {attname: value}} as the database has them under the lock.
+rows_changing = Signal()
+
+# Rows were inserted. sender: the concrete model; unit: the UnitOfWork; pks: their primary keys.
+rows_created = Signal()
+
+# The tags of locked leads are about to change. sender: Lead; unit: the UnitOfWork; pks: the leads.
+tags_changing = Signal()
