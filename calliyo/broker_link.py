@@ -19,11 +19,15 @@ _LIMITS: dict[str, dict[str, Any]] = {
 
 
 class Link:
-    """Opened when made; raises what the driver raises. Not for several threads."""
+    """Opened when made, to Celery's broker or the one at `url`; raises what the driver raises.
 
-    def __init__(self) -> None:
-        scheme = app.conf.broker_url.partition(":")[0]
+    Not for several threads.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        scheme = (url or app.conf.broker_url).partition(":")[0]
         self._connection = app.connection_for_write(
+            url,
             connect_timeout=CONNECT_TIMEOUT,
             transport_options={**app.conf.broker_transport_options, **_LIMITS.get(scheme, {})},
         )

@@ -1,10 +1,23 @@
-"""What every test stands on."""
+"""What every test stands on: no way out of this machine, and fixtures for real processes.
+
+`celery_worker`, `web_server`: Calliyo's own processes on the test's database and broker, whichever those are.
+`start_worker(**environment)`, `start_web(**environment)`: more of them, or with other settings.
+`receiver`: an HTTP server whose answers the test writes (see `tests.processes.Receiver`).
+"""
 
 import sys
 from ipaddress import ip_address
 
 import pytest
 from django.core.cache import cache
+
+from tests.processes import (
+    Receiver,
+    environment_of_processes,
+    start_process,
+    stop_all,
+)
+from tests.servers import free_port
 
 LOCAL_NAMES = {"localhost", "", None}
 
@@ -35,3 +48,62 @@ sys.addaudithook(_refuse_the_world)
 def empty_cache():
     """Rate limits and the like start anew with each test."""
     cache.clear()
+
+
+@pytest.fixture
+def receiver():
+    server = Receiver()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def start_worker(transactional_db, tmp_path):
+    """Starts a Celery worker, as the Procfile does, and waits until it takes tasks."""
+    running = []
+
+    def start(**environment: str):
+        worker = start_process(
+            "celery", "--app", "calliyo.celery", "worker", "--concurrency", "1",
+            "--without-gossip", "--without-mingle", "--hostname", f"worker{len(running)}-{free_port()}@test",
+            log=tmp_path / f"worker-{len(running)}.log", environment=environment_of_processes(**environment),
+        )  # fmt: skip
+        running.append(worker)
+        worker.wait_for_output("worker.ready")
+        return worker
+
+    yield start
+    stop_all(running)
+
+
+@pytest.fixture
+def celery_worker(start_worker):
+    return start_worker()
+
+
+@pytest.fixture
+def start_web(transactional_db, tmp_path):
+    """Starts gunicorn, as the Procfile does, and waits until it listens; its `address` is `http://127.0.0.1:…`."""
+    running = []
+
+    def start(**environment: str):
+        port = free_port()
+        address = f"http://127.0.0.1:{port}"
+        web = start_process(
+            "gunicorn", "calliyo.wsgi", "--preload", "--bind", f"127.0.0.1:{port}",
+            "--worker-class", "gthread", "--workers", "1", "--threads", "8",
+            log=tmp_path / f"web-{len(running)}.log",
+            environment=environment_of_processes(PORT=str(port), BASE_URL=address, **environment),
+        )  # fmt: skip
+        web.address = address
+        running.append(web)
+        web.wait_for_output("Booting worker")
+        return web
+
+    yield start
+    stop_all(running)
+
+
+@pytest.fixture
+def web_server(start_web):
+    return start_web()

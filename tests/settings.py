@@ -1,4 +1,4 @@
-"""Calliyo's settings for tests: data of their own, and nothing slower than it must be."""
+"""Calliyo's settings for tests: data of their own for each pytest process, and nothing needlessly slow."""
 
 import atexit
 import os
@@ -6,16 +6,24 @@ import shutil
 import tempfile
 from pathlib import Path
 
-# Set before Calliyo's settings are read; pytest-xdist's workers and the tests' processes inherit them.
-if "CALLIYO_DATA_DIR" not in os.environ:
-    os.environ["CALLIYO_DATA_DIR"] = tempfile.mkdtemp(prefix="calliyo-tests-")
-    atexit.register(shutil.rmtree, os.environ["CALLIYO_DATA_DIR"], ignore_errors=True)
+# Set before Calliyo's settings are read; xdist's workers and the processes that tests start inherit them.
+if "CALLIYO_TESTS_DIR" not in os.environ:
+    if "CALLIYO_DATA_DIR" not in os.environ:
+        os.environ["CALLIYO_DATA_DIR"] = tempfile.mkdtemp(prefix="calliyo-tests-")
+        atexit.register(shutil.rmtree, os.environ["CALLIYO_DATA_DIR"], ignore_errors=True)
+    os.environ["CALLIYO_TESTS_DIR"] = os.environ["CALLIYO_DATA_DIR"]
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+os.environ["CALLIYO_DATA_DIR"] = str(Path(os.environ["CALLIYO_TESTS_DIR"], WORKER))
 os.environ.setdefault("CALLIYO_WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8,::1/128")
+if "CALLIYO_TESTS_REDIS" in os.environ:
+    broker_db = 2 * int(WORKER.removeprefix("gw"))
+    os.environ["CELERY_BROKER_URL"] = f"{os.environ['CALLIYO_TESTS_REDIS']}/{broker_db}"
+    os.environ["CACHE_URL"] = f"{os.environ['CALLIYO_TESTS_REDIS']}/{broker_db + 1}"
 
 from calliyo.settings import *  # noqa: F403
 from calliyo.settings import DATA_DIR, DATABASES, STORAGES
 
-# A fresh in-memory cache and a cheap hash: passwords are not what is tested.
+# A cheap hash: passwords are not what is tested.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 

@@ -1,12 +1,13 @@
 """Events and webhooks as an app."""
 
-from django.apps import AppConfig
+from importlib import import_module
 
-from webhooks import capture
+from django.apps import AppConfig
 
 
 class WebhooksConfig(AppConfig):
     name = "webhooks"
 
     def ready(self) -> None:
-        capture.connect()
+        # By name: it imports models, and those may be imported only now that all apps are known.
+        import_module("webhooks.capture").connect()

@@ -52,7 +52,9 @@ def test_what_happened_is_past_and_in_order(stories: list[LeadStory]) -> None:
         assert moments[-1] <= NOW
         assert all(lead.created_at < note.at <= NOW for note in lead.notes)
         assert all(follow_up.created_at <= NOW for follow_up in lead.follow_ups)
-        assert all(follow_up.due_at > follow_up.created_at - timedelta(hours=1) for follow_up in lead.follow_ups)
+        assert all(
+            follow_up.due_at > follow_up.created_at - timedelta(hours=1) for follow_up in lead.follow_ups
+        )
 
 
 def test_a_story_ends_in_the_leads_own_status(stories: list[LeadStory]) -> None:

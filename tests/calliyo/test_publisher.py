@@ -1,0 +1,216 @@
+"""The publisher thread: whoever saves waits for no broker, whatever the broker does."""
+
+import logging
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+from kombu import Connection
+
+from calliyo import broker, publisher
+from calliyo.publisher import Publisher
+from tests.processes import environment_of_processes, wait_until
+from tests.servers import free_port
+
+DOES_NOT_WAIT = 0.05  # seconds; the contract's bound for a broker that is down or hangs
+
+
+class Recorder:
+    """A `send` that notes what it got, and fails or waits when told to."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[int]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.error: Exception | None = None
+
+    def __call__(self, ids) -> None:
+        self.gate.wait(10)
+        if self.error is not None:
+            raise self.error
+        self.sent.append(list(ids))
+
+
+@pytest.fixture
+def send():
+    return Recorder()
+
+
+@pytest.fixture
+def own(send):
+    return Publisher(send)
+
+
+def test_ids_are_sent_by_another_thread(own, send):
+    own.poke([3, 1])
+    assert own.flush(5)
+    assert send.sent == [[1, 3]]
+
+
+def test_nothing_to_tell_starts_no_thread(own):
+    own.poke([])
+    assert own._thread is None
+    assert own.flush(0)
+
+
+def test_wake_ups_that_come_while_one_is_on_its_way_are_joined(own, send):
+    send.gate.clear()
+    own.poke([1])
+    wait_until(lambda: own._busy)
+    for _ in range(1000):
+        own.poke([2, 3])
+    own.poke([2])
+    send.gate.set()
+    assert own.flush(5)
+    assert send.sent == [[1], [2, 3]]
+
+
+def test_memory_is_bounded_by_the_number_of_webhooks(own, send):
+    send.gate.clear()
+    for _ in range(100):
+        own.poke(range(50))
+    assert len(own._waiting) <= 50
+    send.gate.set()
+
+
+def test_a_burst_is_a_few_messages(own, send):
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        own.poke([1])
+        time.sleep(0.001)
+    assert own.flush(5)
+    assert 1 <= len(send.sent) <= 0.5 / publisher.LEAST_GAP + 2
+
+
+def test_a_failure_ends_neither_the_thread_nor_the_saver(own, send, monkeypatch):
+    monkeypatch.setattr(publisher, "PAUSE_AFTER_FAILURE", 0.01)
+    send.error = ConnectionRefusedError("nobody there")
+    own.poke([1])
+    assert own.flush(5)
+    send.error = None
+    own.poke([2])
+    assert own.flush(5)
+    assert send.sent == [[2]]
+
+
+def test_a_failing_broker_is_in_the_log_once_a_minute(own, send, monkeypatch, caplog):
+    monkeypatch.setattr(publisher, "PAUSE_AFTER_FAILURE", 0.001)
+    send.error = ConnectionRefusedError("nobody there")
+    with caplog.at_level(logging.WARNING, logger="calliyo.publisher"):
+        for number in range(5):
+            own.poke([number])
+            assert own.flush(5)
+        assert len(caplog.records) == 1
+        monkeypatch.setattr(own, "_last_complaint", time.monotonic() - publisher.BETWEEN_COMPLAINTS)
+        own.poke([9])
+        assert own.flush(5)
+        assert len(caplog.records) == 2
+    assert "nobody there" in caplog.text
+
+
+def test_a_wake_up_is_a_celery_message_with_the_ids_that_expires(tmp_path):
+    run_script(
+        "poke_webhooks([5, 4])",
+        CALLIYO_DATA_DIR=str(tmp_path),
+        CALLIYO_TESTS_DIR=str(tmp_path),
+        CELERY_BROKER_URL="",
+        DJANGO_SETTINGS_MODULE="calliyo.settings",
+    )
+    with Connection(
+        broker.URL, transport_options=broker.transport_options(tmp_path / "broker")
+    ) as connection:
+        message = connection.default_channel.basic_get("celery", no_ack=True)
+    assert message.headers["task"] == "webhooks.poke"
+    assert message.payload[0] == [[4, 5]]
+    assert message.headers["expires"] is not None
+    assert message.headers["ignore_result"] is True
+
+
+def run_script(script: str, **environment: str) -> str:
+    """What the script prints, in a process of its own, whose exit flushes the publisher."""
+    prologue = """
+        import os, time
+        from calliyo.publisher import poke_webhooks
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(prologue) + textwrap.dedent(script)],
+        env=environment_of_processes(**environment),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+TIMED = """
+    began = time.perf_counter()
+    poke_webhooks([1])
+    poke_webhooks([2])
+    print(time.perf_counter() - began)
+    time.sleep({pause})
+    began = time.perf_counter()
+    poke_webhooks([3])
+    print(time.perf_counter() - began)
+    import atexit
+    left = time.perf_counter()
+    # Handlers run last in, first out: what is printed holds the flush of the publisher.
+    from calliyo import publisher
+    atexit.unregister(publisher._flush_at_exit)
+    atexit.register(lambda: print(time.perf_counter() - left))
+    atexit.register(publisher._flush_at_exit)
+"""
+
+
+@pytest.fixture
+def hanging_server():
+    """Takes every connection and says nothing, as a server does behind a broken network."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+
+
+def test_a_broker_that_hangs_holds_neither_saver_nor_exit(hanging_server):
+    first, second, leaving = map(
+        float, run_script(TIMED.format(pause=0.3), CELERY_BROKER_URL=hanging_server).split()
+    )
+    assert max(first, second) < DOES_NOT_WAIT
+    assert leaving < publisher.FLUSH_AT_EXIT + 0.3
+
+
+def test_a_broker_that_refuses_holds_neither_saver_nor_exit():
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    printed = run_script(TIMED.format(pause=0.3), CELERY_BROKER_URL=url)
+    first, second, leaving = map(float, printed.split())
+    assert max(first, second) < DOES_NOT_WAIT
+    assert leaving < publisher.FLUSH_AT_EXIT + 0.3
+
+
+def test_a_forked_child_publishes_by_a_thread_of_its_own(tmp_path):
+    script = """
+        poke_webhooks([1])
+        time.sleep(0.5)
+        child = os.fork()
+        poke_webhooks([2] if child else [3])
+        time.sleep(0.5)
+        if child:
+            assert os.waitpid(child, 0)[1] == 0
+    """
+    run_script(
+        script,
+        CALLIYO_DATA_DIR=str(tmp_path),
+        CALLIYO_TESTS_DIR=str(tmp_path),
+        CELERY_BROKER_URL="",
+        DJANGO_SETTINGS_MODULE="calliyo.settings",
+    )
+    sent = []
+    with Connection(
+        broker.URL, transport_options=broker.transport_options(tmp_path / "broker")
+    ) as connection:
+        while message := connection.default_channel.basic_get("celery", no_ack=True):
+            sent += message.payload[0]
+    assert sorted(sent) == [[1], [2], [3]]
