@@ -44,6 +44,7 @@ $(DEV_STAMP): | $(RUN_STAMP)
 # Webhooks may reach this machine here, and only here, so that a receiver can be tried at once.
 run: export CALLIYO_WEBHOOK_ALLOWED_NETWORKS ?= 127.0.0.0/8,::1/128
 run: export PORT ?= 8000
+run: export BIND_ADDRESS ?= 127.0.0.1
 run: $(RUN_STAMP)
 	@$(BIN)/python manage.py first_run
 	@exec $(BIN)/python -m calliyo.supervisor Procfile
@@ -52,6 +53,7 @@ test: $(DEV_STAMP)
 	$(BIN)/pytest --numprocesses 2 --ignore tests/services --ignore tests/browser $(TEST_ARGS)
 
 test-services: $(DEV_STAMP)
+	@sh tests/services/install.sh
 	$(BIN)/python -m tests.services.run $(TEST_ARGS)
 
 check: $(DEV_STAMP)

@@ -8,6 +8,7 @@ import os
 import re
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -175,6 +176,13 @@ def announce_when_ready(address: str) -> None:
     print(f"\nCalliyo is ready: {address}/settings?tab=api   (Ctrl-C stops it)\n", flush=True)
 
 
+def port_is_taken(port: int) -> bool:
+    """Whether somebody listens there: the new server could not, and the old one would be announced for it."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def main(arguments: Sequence[str]) -> None:
     """`python -m calliyo.supervisor Procfile`."""
     commands = read_procfile(Path(arguments[0]).read_text(encoding="utf-8"))
@@ -183,7 +191,12 @@ def main(arguments: Sequence[str]) -> None:
         [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     )
     os.environ["PYTHONUNBUFFERED"] = "1"
-    address = f"http://127.0.0.1:{os.environ.get('PORT', '8000')}"
+    port = int(os.environ.get("PORT", "8000"))
+    if port_is_taken(port):
+        sys.exit(
+            f"Port {port} is taken. Stop what listens there, or choose another: make run PORT={port + 1}"
+        )
+    address = f"http://127.0.0.1:{port}"
     threading.Thread(target=announce_when_ready, args=[address], daemon=True).start()
     Supervisor(commands).run()
 

@@ -7,11 +7,18 @@ import re
 import unicodedata
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
+from phonenumbers import (
+    NumberParseException,
+    PhoneNumber,
+    PhoneNumberFormat,
+    PhoneNumberType,
+    ValidationResult,
+)
 
 from calliyo.errors import DomainError
 
 MAX_SPELLING = 64
+_HINT = "use digits, with + and the country code if abroad"
 
 # Digits of any script, the plus in both widths, and what people put between digits: spaces, dashes, dots,
 # brackets. Letters are refused: "98765 4321O" or "9.87654E+09" would become somebody else's number.
@@ -39,7 +46,9 @@ def to_e164(text: str, *, region: str) -> str:
     except NumberParseException as error:
         raise PhoneRefused(_reason(error, text=text, region=region)) from error
     if not _dialable(number):
-        raise PhoneRefused(f"{text.strip()!r} has too few or too many digits for a phone number of its country.")
+        raise PhoneRefused(
+            f"{text.strip()!r} has too few or too many digits for a phone number of its country."
+        )
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 
 
@@ -67,20 +76,20 @@ def _cleaned(text: str) -> str:
     if not spelling:
         raise PhoneRefused("The phone number is empty.")
     if not _SPELLING.fullmatch(spelling):
-        raise PhoneRefused(f"{text.strip()!r} is not a phone number: use digits, with + and the country code if abroad.")
+        raise PhoneRefused(f"{text.strip()!r} is not a phone number: {_HINT}.")
     return spelling
 
 
 def _reason(error: NumberParseException, *, text: str, region: str) -> str:
     match error.error_type:
         case NumberParseException.INVALID_COUNTRY_CODE:
-            return f"{text.strip()!r} starts with a country code that does not exist (plain digits are read in {region})."
+            return f"{text.strip()!r} has a country code that does not exist (plain digits are read in {region})."
         case NumberParseException.TOO_LONG:
             return f"{text.strip()!r} has too many digits for a phone number."
         case NumberParseException.TOO_SHORT_NSN | NumberParseException.TOO_SHORT_AFTER_IDD:
             return f"{text.strip()!r} has too few digits for a phone number."
         case _:
-            return f"{text.strip()!r} is not a phone number: use digits, with + and the country code if abroad."
+            return f"{text.strip()!r} is not a phone number: {_HINT}."
 
 
 def _dialable(number: PhoneNumber) -> bool:

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -125,3 +126,20 @@ def test_a_killed_leader_takes_its_children_along(supervise):
     os.kill(leader, signal.SIGKILL)
     wait_until(lambda: not is_alive(child))
     wait_until(lambda: supervisor.output.count("leader pid") == 2)
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(tmp_path):
+    (tmp_path / "Procfile").write_text("web: sleep 60\n")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "calliyo.supervisor", str(tmp_path / "Procfile")],
+            env={**os.environ, "PORT": str(port)},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Port {port} is taken.")

@@ -94,7 +94,9 @@ def test_any_text_is_a_number_or_a_refusal_and_nothing_else(text: str, region: s
     region=st.sampled_from(REGIONS),
     other_region=st.sampled_from(REGIONS),
 )
-def test_what_was_accepted_stays_the_same_number_in_every_spelling(digits: str, region: str, other_region: str) -> None:
+def test_what_was_accepted_stays_the_same_number_in_every_spelling(
+    digits: str, region: str, other_region: str
+) -> None:
     try:
         e164 = to_e164(digits, region=region)
     except PhoneRefused:

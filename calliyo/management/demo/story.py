@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from random import Random
+from typing import TypedDict
 from zoneinfo import ZoneInfo
 
 from calliyo.management.demo import words
@@ -15,10 +16,14 @@ HISTORY_DAYS = 60
 OPENS, CLOSES = time(9, 40), time(19, 20)
 
 # Indian mobile ranges that the numbering plan knows and no operator serves: valid, and nobody's telephone rings.
-_RANGES = tuple(
-    prefix
-    for first, last in ((6010, 6019), (6140, 6149), (6480, 6509), (6660, 6669), (6690, 6709), (6870, 6899), (6920, 6999))
-    for prefix in range(first, last + 1)
+_RANGES = (
+    *range(6010, 6020),
+    *range(6140, 6150),
+    *range(6480, 6510),
+    *range(6660, 6670),
+    *range(6690, 6710),
+    *range(6870, 6900),
+    *range(6920, 7000),
 )
 _NUMBERS = len(_RANGES) * 1_000_000
 # Coprime to the number of numbers, so that stepping by it meets each once before any comes again.
@@ -66,6 +71,16 @@ class OrderStory:
     plan: str
     amount: str
     payment_status: str
+
+
+class Person(TypedDict):
+    """What a form asks."""
+
+    first_name: str
+    last_name: str
+    phone: str
+    email: str
+    source: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -143,13 +158,13 @@ def lead_story(index: int, *, now: datetime, zone: ZoneInfo, agents: int) -> Lea
     if lead.owner is not None:
         lead.assigned_at = min(created_at + timedelta(minutes=random.randint(2, 240)), now)
         lead.moves.append(MoveStory(at=lead.assigned_at, to="Assigned"))
-        _tell_calls(lead, outcomes, now=now, zone=zone, random=random)
+        _tell_calls(lead, outcomes, zone=zone, random=random)
         _tell_follow_ups(lead, now=now, zone=zone, random=random)
     _tell_notes(lead, now=now, zone=zone, random=random)
     return lead
 
 
-def _person(index: int, random: Random) -> dict[str, str]:
+def _person(index: int, random: Random) -> Person:
     _, given, family = random.choices(words.NAMES, [share for share, _, _ in words.NAMES])[0]
     first_name, last_name = random.choice(given.split()), random.choice(family.split())
     if random.random() < 0.06:
@@ -174,14 +189,13 @@ def _mail_host(random: Random) -> str:
 def _campaign(created_at: datetime, *, now: datetime, random: Random) -> int | None:
     """A campaign that was running when the lead came in, or none."""
     days = (created_at - now).days
-    running = [
-        (place, share)
+    shares: dict[int | None, int] = {
+        place: share
         for place, (_, _, starts, ends, share) in enumerate(words.CAMPAIGNS)
         if share and starts <= days and (ends is None or days <= ends)
-    ]
-    none = (None, 25)
-    places, shares = zip(*running, none, strict=True)
-    return random.choices(places, shares)[0]
+    }
+    shares[None] = 25
+    return random.choices(list(shares), list(shares.values()))[0]
 
 
 def _tags(random: Random) -> list[str]:
@@ -190,7 +204,9 @@ def _tags(random: Random) -> list[str]:
 
 def _outcomes(plot: _Plot, random: Random) -> list[tuple[str, str]]:
     unanswered = random.choices((0, 1, 2), (5, 4, 1))[0] if plot.maybe_unanswered_first else 0
-    return [(random.choice(("no_answer", "no_answer", "busy")), "") for _ in range(unanswered)] + list(plot.calls)
+    return [(random.choice(("no_answer", "no_answer", "busy")), "") for _ in range(unanswered)] + list(
+        plot.calls
+    )
 
 
 def _arrival(status: str, calls: int, *, now: datetime, random: Random) -> datetime:
@@ -209,7 +225,7 @@ def _in_office(moment: datetime, zone: ZoneInfo, random: Random) -> datetime:
     local = moment.astimezone(zone)
     if local.time() >= CLOSES:
         local += timedelta(days=1)
-    elif OPENS <= local.time() and local.weekday() != 6:
+    elif local.time() >= OPENS and local.weekday() != 6:
         return moment
     if local.weekday() == 6:
         local += timedelta(days=1)
@@ -218,7 +234,7 @@ def _in_office(moment: datetime, zone: ZoneInfo, random: Random) -> datetime:
 
 
 def _tell_calls(
-    lead: LeadStory, outcomes: Sequence[tuple[str, str]], *, now: datetime, zone: ZoneInfo, random: Random
+    lead: LeadStory, outcomes: Sequence[tuple[str, str]], *, zone: ZoneInfo, random: Random
 ) -> None:
     moment = lead.assigned_at or lead.created_at
     for place, (status, kind) in enumerate(outcomes):
@@ -240,11 +256,7 @@ def _tell_calls(
 
 
 def _call(status: str, kind: str, *, started_at: datetime, random: Random) -> CallStory:
-    spoken = {
-        "wrong_number": lambda: random.randint(9, 31),
-        "not_interested": lambda: random.randint(18, 160),
-        "": lambda: 0,
-    }.get(kind, lambda: min(int(random.lognormvariate(5.2, 0.6)) + 25, 1500))()
+    spoken = _spoken(kind, random)
     ringing = 0 if spoken else random.randint(4, 42)
     note = random.choice(words.CALL_NOTES[kind]) if kind else ""
     return CallStory(
@@ -255,6 +267,19 @@ def _call(status: str, kind: str, *, started_at: datetime, random: Random) -> Ca
         duration=spoken,
         note=note,
     )
+
+
+def _spoken(kind: str, random: Random) -> int:
+    """Seconds spoken, by what the call was about: a refusal is short, a course is explained for minutes."""
+    match kind:
+        case "":
+            return 0
+        case "wrong_number":
+            return random.randint(9, 31)
+        case "not_interested":
+            return random.randint(18, 160)
+        case _:
+            return min(int(random.lognormvariate(5.2, 0.6)) + 25, 1500)
 
 
 def _tell_follow_ups(lead: LeadStory, *, now: datetime, zone: ZoneInfo, random: Random) -> None:
@@ -276,7 +301,9 @@ def _tell_follow_ups(lead: LeadStory, *, now: datetime, zone: ZoneInfo, random: 
     if lead.converted_at and random.random() < 0.25:  # a customer stays a customer, whatever is scheduled
         due_at = _open_due(lead.converted_at, now=now, zone=zone, random=random)
         lead.follow_ups.append(
-            FollowUpStory(created_at=lead.converted_at, due_at=due_at, note="Second instalment, remind politely")
+            FollowUpStory(
+                created_at=lead.converted_at, due_at=due_at, note="Second instalment, remind politely"
+            )
         )
 
 

@@ -11,9 +11,9 @@ COMPANY_NAME = "Northstar Skills"
 NAMES: Sequence[tuple[int, str, str]] = (
     (
         18,
-        "Aarav Aditi Akash Ananya Anjali Ankit Arpita Ashish Deepak Divya Gaurav Isha Kavita Kritika Manish Megha Mohit "
-        "Neha Nikhil Pooja Pradeep Priyanka Rahul Ritika Rohit Sachin Sakshi Shivani Shubham Sneha Sumit Swati Tanvi "
-        "Vaibhav Vikas Yash",
+        "Aarav Aditi Akash Ananya Anjali Ankit Arpita Ashish Deepak Divya Gaurav Isha Kavita Kritika Manish Megha "
+        "Mohit Neha Nikhil Pooja Pradeep Priyanka Rahul Ritika Rohit Sachin Sakshi Shivani Shubham Sneha Sumit Swati "
+        "Tanvi Vaibhav Vikas Yash",
         "Agarwal Bansal Chauhan Dubey Goel Gupta Jain Mathur Mishra Pandey Rastogi Saxena Sharma Shukla Singh "
         "Srivastava Tiwari Tripathi Tyagi Verma Yadav",
     ),
@@ -69,8 +69,8 @@ NAMES: Sequence[tuple[int, str, str]] = (
     ),
     (
         6,
-        "Aamir Afreen Arif Ayesha Danish Faizan Farah Farhan Imran Nazia Rehan Saba Sameer Sana Shabnam Shahid Tabassum "
-        "Wasim Zainab Zoya",
+        "Aamir Afreen Arif Ayesha Danish Faizan Farah Farhan Imran Nazia Rehan Saba Sameer Sana Shabnam Shahid "
+        "Tabassum Wasim Zainab Zoya",
         "Ahmed Ansari Hussain Khan Mirza Pathan Qureshi Shaikh Siddiqui Syed",
     ),
     (

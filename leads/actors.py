@@ -1,0 +1,42 @@
+"""Names the person behind a session as the one who acts, for every change that his request makes."""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from calliyo.actor import Actor, ActorType, acting_as
+from leads.models import User
+
+
+class StaffActorMiddleware:
+    """Sets the actor to the staff user of the session; requests without a session stay the system's.
+
+    The public API is passed over: a session never opens it, and looking at one would cost a query and add
+    `Vary: Cookie` to every answer.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        actor = _staff_actor(request)
+        if actor is None:
+            return self.get_response(request)
+        with acting_as(actor):
+            return self.get_response(request)
+
+
+def _staff_actor(request: HttpRequest) -> Actor | None:
+    if _is_public(request.path_info) or settings.SESSION_COOKIE_NAME not in request.COOKIES:
+        return None
+    user = request.user
+    if not isinstance(user, User) or not user.is_active:
+        return None
+    return Actor(
+        type=ActorType.USER, id=user.pk, name=user.name, request_id=getattr(request, "request_id", None)
+    )
+
+
+def _is_public(path: str) -> bool:
+    return path == "/public" or path.startswith(("/public/", settings.STATIC_URL))
