@@ -34,7 +34,7 @@ def generate_secret() -> str:
 
 
 def check_secret(secret: str) -> None:
-    """Raises `InvalidSecret` where a person's secret is too short, too long, or a `whsec_…` without base64."""
+    """Raises `InvalidSecret` for a secret that is too short, too long, or a `whsec_…` without base64."""
     if len(secret) < MIN_LENGTH:
         raise InvalidSecret(f"A secret has at least {MIN_LENGTH} characters.")
     if len(secret) > MAX_LENGTH:

@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 
 def server_context(folder: Path, kind: str, *, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The server's TLS context and a client's that trusts it; `kind`: good, expired, other_name or strange."""
+    """A server's TLS context and a client's that trusts it; `kind`: good, expired, other_name or strange."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Calliyo's tests")])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""One attempt against real sockets: what succeeds, what fails and in which words, and how long it may take."""
+"""One attempt against real sockets: what succeeds, what fails and in which words, and how long it takes."""
 
 import socket
 import time
@@ -16,6 +16,7 @@ from webhooks.delivery.guard import Resolver
 from webhooks.delivery.send import AttemptResult, Sender, request_bytes
 from webhooks.delivery.urls import Endpoint
 
+OK = b"HTTP/1.1 200 OK\r\n"
 LOOPBACK = reach_of([ip_network("127.0.0.0/8")], [])
 
 
@@ -79,10 +80,10 @@ def test_a_connection_that_the_peer_closed_while_idle_is_replaced_without_a_fail
         (answer(302, headers="Location: https://example.com/\r\n"), FailureCode.REDIRECT, "redirects (302)"),
         (raw(b"SSH-2.0-OpenSSH_9\r\n\r\n"), FailureCode.ANSWER_BROKEN, "not HTTP"),
         (raw(b""), FailureCode.CONNECTION_CLOSED, "closed without an answer"),
-        (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"), FailureCode.ANSWER_BROKEN, "in the middle"),
-        (raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nx"), FailureCode.ANSWER_BROKEN, "broken"),
-        (raw(b"HTTP/1.1 200 OK\r\n" + b"X-A: " + b"a" * 70_000), FailureCode.ANSWER_BROKEN, "broken"),
-        (raw(b"HTTP/1.1 200 OK\r\n" + b"X-A: a\r\n" * 200 + b"\r\n"), FailureCode.ANSWER_BROKEN, "broken"),
+        (raw(OK + b"Content-Length: 9\r\n\r\nhalf"), FailureCode.ANSWER_BROKEN, "in the middle"),
+        (raw(OK + b"Transfer-Encoding: chunked\r\n\r\n9\r\nx"), FailureCode.ANSWER_BROKEN, "broken"),
+        (raw(OK + b"X-A: " + b"a" * 70_000), FailureCode.ANSWER_BROKEN, "broken"),
+        (raw(OK + b"X-A: a\r\n" * 200 + b"\r\n"), FailureCode.ANSWER_BROKEN, "broken"),
     ],
 )  # fmt: skip
 def test_failures_are_told_in_plain_words(

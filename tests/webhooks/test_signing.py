@@ -56,7 +56,7 @@ def test_without_a_secret_nothing_is_signed() -> None:
     "secret", ["whsec_", "whsec_not base64 at all!", "whsec_a", "whsec_ab-_ab-_ab-_ab-_"]
 )
 def test_a_whsec_secret_that_is_not_base64_has_no_key(secret: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="base64"):
         standard_key(secret)
 
 

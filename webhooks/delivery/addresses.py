@@ -70,7 +70,7 @@ class Reach:
 
 
 def plain_form(address: Address) -> Address:
-    """The IPv4 address inside an IPv4-mapped one, so that one rule judges both spellings; else the address."""
+    """The IPv4 address inside an IPv4-mapped one, so that one rule judges both spellings; else itself."""
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address

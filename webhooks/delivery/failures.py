@@ -1,7 +1,6 @@
 """Why an attempt failed: a stable code, and plain words for the person who reads the log."""
 
 import http.client
-import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ class FailureCode(StrEnum):
     ANSWER_BROKEN = "answer_broken"
     REDIRECT = "redirect"
     STATUS = "status"
+    INTERNAL = "internal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class AnswerBroken(Exception):
 
 
 def failure_of(error: BaseException, *, timeout: float) -> Failure | None:
-    """What went wrong, for the errors that a stranger's server can cause; None for any other (a fault of ours)."""
+    """What went wrong, for errors that a stranger's server can cause; None for a fault of ours."""
     if isinstance(error, DeadlinePassed | TimeoutError) and not isinstance(error, LookupTimedOut):
         return Failure(FailureCode.TIMED_OUT, f"no answer within {timeout:g} s")
     for kind, code, words in _PLAIN:
@@ -49,10 +49,8 @@ def failure_of(error: BaseException, *, timeout: float) -> Failure | None:
             return Failure(code, words)
     if isinstance(error, Refused):
         return Failure(FailureCode.ADDRESS_REFUSED, f"the address is not allowed: {error}")
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return Failure(FailureCode.CERTIFICATE_REFUSED, _certificate_words(error))
     if isinstance(error, ssl.SSLError):
-        return Failure(FailureCode.TLS_FAILED, f"TLS failed: {_reason(error)}")
+        return _tls_failure(error)
     if isinstance(error, socket.gaierror):
         return _lookup_failure(error)
     if isinstance(error, AnswerBroken | http.client.HTTPException):
@@ -98,6 +96,13 @@ def _lookup_failure(error: socket.gaierror) -> Failure:
     )
 
 
+def _tls_failure(error: ssl.SSLError) -> Failure:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Failure(FailureCode.CERTIFICATE_REFUSED, _certificate_words(error))
+    reason = (error.reason or str(error)).replace("_", " ").lower()
+    return Failure(FailureCode.TLS_FAILED, f"TLS failed: {reason}")
+
+
 def _certificate_words(error: ssl.SSLCertVerificationError) -> str:
     message = error.verify_message
     if "expired" in message:
@@ -112,9 +117,4 @@ def _certificate_words(error: ssl.SSLCertVerificationError) -> str:
 def _broken_words(error: BaseException) -> str:
     if isinstance(error, http.client.BadStatusLine):
         return "what came back is not HTTP"
-    return f"the answer is broken: {error or type(error).__name__}"
-
-
-def _reason(error: ssl.SSLError) -> str:
-    reason = error.reason or str(error)
-    return re.sub(r"_+", " ", reason).lower()
+    return f"the answer is broken: {str(error) or type(error).__name__}"

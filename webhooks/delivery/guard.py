@@ -75,7 +75,7 @@ class Resolver:
     def _run(self, host: str, future: Future[list[str]]) -> None:
         try:
             found = self._lookup(host)
-        except Exception as error:  # whatever it is, the one who waits for the future gets it
+        except Exception as error:  # noqa: BLE001 (whatever it is, who waits for the future gets it)
             outcome: list[str] | Exception = error
         else:
             outcome = found
@@ -94,6 +94,7 @@ class GuardedConnection(urllib3.connection.HTTPConnection):
     deadline: Deadline
     dns_seconds: float | None = None
     connect_seconds: float | None = None
+    peer: str | None = None
 
     reach: Reach
     resolver: Resolver
@@ -109,6 +110,7 @@ class GuardedConnection(urllib3.connection.HTTPConnection):
                 raise Refused(refusal)
         sock = self._connected_to_one_of(addresses)
         self.connect_seconds = time.monotonic() - looked_up
+        self.peer = str(sock.getpeername()[0])
         # Bounds the TLS handshake that follows as a whole.
         sock.settimeout(self.deadline.remaining())
         return sock
@@ -131,9 +133,7 @@ class GuardedConnection(urllib3.connection.HTTPConnection):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.settimeout(timeout)
             sock.connect((str(address), self.port))
-            peer = ip_address(str(sock.getpeername()[0]).partition("%")[0])
-            if peer != address:
-                raise Refused(f"connected to {peer} instead of {address}")
+            _check_peer(sock, address)
         except BaseException:
             sock.close()
             raise
@@ -143,6 +143,12 @@ class GuardedConnection(urllib3.connection.HTTPConnection):
         """Closes the socket; one that is already broken is no matter."""
         with contextlib.suppress(OSError):
             super().close()
+
+
+def _check_peer(sock: socket.socket, address: Address) -> None:
+    peer = ip_address(str(sock.getpeername()[0]).partition("%")[0])
+    if peer != address:
+        raise Refused(f"connected to {peer} instead of {address}")
 
 
 class GuardedTLSConnection(GuardedConnection, urllib3.connection.HTTPSConnection):

@@ -9,35 +9,30 @@ import io
 import re
 import socket
 import ssl
-import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
 import certifi
-from urllib3.util.wait import wait_for_read
 
 from webhooks.delivery.addresses import Reach
 from webhooks.delivery.deadline import Deadline
 from webhooks.delivery.failures import AnswerBroken, Failure, FailureCode, failure_of, status_failure
 from webhooks.delivery.guard import GuardedConnection, GuardedTLSConnection, Resolver
+from webhooks.delivery.idle import IdleConnections
 from webhooks.delivery.urls import Endpoint, InvalidUrl, parse_url
 
 MAX_READ = 64 * 1024
 MAX_KEPT = 2 * 1024
 MAX_HEADERS_KEPT = 4 * 1024
-MAX_IDLE_SECONDS = 30.0
-MAX_IDLE_PER_HOST = 16
-MAX_IDLE = 1000
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
-    """Seconds from the start of a step to its end; `first_byte` from the request's last byte to the answer's first.
+    """Seconds that each step took; `first_byte`: from the request's last byte to the answer's first.
 
     `dns`, `connect` and `tls` are null on a connection that was kept alive, and where it did not come so far.
     """
@@ -53,10 +48,12 @@ class Timings:
 class AttemptResult:
     """What came of one attempt: the answer, if there was one, and why it counts as a failure, if it does.
 
-    `body` is the answer's first 2 kB as they came; `status` may be there beside a failure (a body that never ended).
+    `body` is the answer's first 2 kB as they came, `address` what was connected to; a `status` may stand beside a
+    failure (a body that never ended).
     """
 
     status: int | None = None
+    address: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     timings: Timings
@@ -68,7 +65,7 @@ class AttemptResult:
 
 
 class _Answer(io.RawIOBase):
-    """The socket as `http.client` reads it: every read under what is left of the deadline, and 64 kB in all."""
+    """The socket as `http.client` reads it: each read under what is left of the deadline, 64 kB in all."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock = sock
@@ -94,59 +91,6 @@ class _Answer(io.RawIOBase):
         return count
 
 
-class _Idle:
-    """Kept-alive connections by scheme, host and port, the latest used first; safe for many threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._by_place: dict[tuple[str, str, int], deque[tuple[float, GuardedConnection]]] = {}
-        self._count = 0
-
-    def take(self, endpoint: Endpoint) -> GuardedConnection | None:
-        """A connection that is still open and silent, as far as can be seen."""
-        while True:
-            with self._lock:
-                kept = self._by_place.get(_place(endpoint))
-                if not kept:
-                    return None
-                since, connection = kept.pop()
-                self._count -= 1
-            # Readable before anything was asked: the peer closed it, or speaks out of turn.
-            if time.monotonic() - since < MAX_IDLE_SECONDS and not wait_for_read(connection.sock, 0):
-                return connection
-            connection.close()
-
-    def keep(self, endpoint: Endpoint, connection: GuardedConnection) -> None:
-        """Keeps `connection` for the next request; where there is no room, the one idle longest goes."""
-        with self._lock:
-            kept = self._by_place.setdefault(_place(endpoint), deque())
-            kept.append((time.monotonic(), connection))
-            self._count += 1
-            surplus = [kept.popleft()[1]] if len(kept) > MAX_IDLE_PER_HOST else []
-            if self._count > MAX_IDLE:
-                surplus += self._aged(time.monotonic() - MAX_IDLE_SECONDS) or [kept.pop()[1]]
-            self._count -= len(surplus)
-        for old in surplus:
-            old.close()
-
-    def _aged(self, before: float) -> list[GuardedConnection]:
-        aged = []
-        for place, kept in list(self._by_place.items()):
-            while kept and kept[0][0] < before:
-                aged.append(kept.popleft()[1])
-            if not kept:
-                del self._by_place[place]
-        return aged
-
-    def close(self) -> None:
-        with self._lock:
-            everything = [connection for kept in self._by_place.values() for _, connection in kept]
-            self._by_place.clear()
-            self._count = 0
-        for connection in everything:
-            connection.close()
-
-
 class Sender:
     """POSTs to strangers' URLs; one per process, made after the fork, used by many threads."""
 
@@ -162,10 +106,10 @@ class Sender:
         self.timeout = timeout
         self._resolver = resolver or Resolver()
         self._tls = tls or tls_context()
-        self._idle = _Idle()
+        self._idle = IdleConnections()
 
     def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> AttemptResult:
-        """One POST of `body` to `url`. Whatever the other side does, the answer is a result within the timeout."""
+        """One POST of `body` to `url`. Whatever the other side does, a result comes within the timeout."""
         started = time.monotonic()
         deadline = Deadline(self.timeout)
         try:
@@ -178,7 +122,7 @@ class Sender:
         if kept is not None:
             exchange = _Exchange(kept, deadline, started, self.timeout)
             result = exchange.result(request)
-            # The peer closed it between two requests, as any server may: this is not a failure of the endpoint.
+            # The peer closed it between two requests, as any server may: not a failure of the endpoint.
             if not exchange.was_stale:
                 return self._given_back(endpoint, exchange, result)
         exchange = _Exchange(self._connection(endpoint), deadline, started, self.timeout)
@@ -273,8 +217,7 @@ class _Exchange:
                 self._body += chunk[: MAX_KEPT - len(self._body)] if len(self._body) < MAX_KEPT else b""
                 if not chunk:
                     break
-            if response.length and response.isclosed():
-                raise AnswerBroken("the connection closed in the middle of it")
+            _check_whole(response)
             self.reusable = response.isclosed() and not response.will_close
         except AnswerBroken:
             # 64 kB of a body are enough to know the status; of headers, they are not.
@@ -305,11 +248,17 @@ class _Exchange:
         )
         return AttemptResult(
             status=self._status,
+            address=self.connection.peer,
             headers=self._headers,
             body=bytes(self._body),
             timings=timings,
             failure=failure,
         )
+
+
+def _check_whole(response: http.client.HTTPResponse) -> None:
+    if response.length and response.isclosed():
+        raise AnswerBroken("the connection closed in the middle of it")
 
 
 def tls_context() -> ssl.SSLContext:
@@ -342,7 +291,3 @@ def _headers_kept(response: http.client.HTTPResponse) -> dict[str, str]:
             break
         kept[name] = f"{kept[name]}, {value}" if name in kept else value
     return kept
-
-
-def _place(endpoint: Endpoint) -> tuple[str, str, int]:
-    return endpoint.scheme, endpoint.host, endpoint.port

@@ -29,7 +29,7 @@ class InvalidUrl(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a URL points: `host` is a literal address or a name in ASCII, `target` what the request line bears."""
+    """Where a URL points: `host` is a literal address or an ASCII name, `target` what the request line bears."""
 
     scheme: str
     host: str
