@@ -34,3 +34,6 @@ STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file in WAL, as in real life: threads and processes can share it, which an in-memory one refuses them.
     DATABASES["default"]["TEST"] = {"NAME": str(Path(DATA_DIR, "test.sqlite3"))}
+# Nothing is collected for tests; whitenoise warns of a folder that is not there, and warnings are errors.
+STATIC_ROOT = Path(DATA_DIR, "static")
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
