@@ -13,8 +13,10 @@ from calliyo.pages.api_tab.health import events_without_scope
 from calliyo.pages.wording import titled
 from webhooks.catalogue import CATALOGUE, EventType, needed_scope
 from webhooks.models import Ordering, Webhook
+from webhooks.secrets import MAX_LENGTH, MIN_LENGTH
+from webhooks.validation import GENERATE
 
-KEEP, NONE, GENERATE, TYPED = "keep", "none", "generate", "typed"
+KEEP, NONE, TYPED = "keep", "none", "typed"
 ORDERINGS = (
     (Ordering.PER_LEAD, _("In order for each lead")),
     (Ordering.STRICT, _("All in order, one after the other")),
@@ -53,7 +55,8 @@ class WebhookForm(forms.Form):
         label=_("Your secret"),
         required=False,
         strip=False,
-        max_length=200,
+        min_length=MIN_LENGTH,
+        max_length=MAX_LENGTH,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         help_text=_("At least 16 characters; the receiver needs the same."),
     )
@@ -105,17 +108,21 @@ class WebhookForm(forms.Form):
         return data
 
     def changes(self) -> dict[str, Any]:
-        """What `subscribe` and `change_webhook` take; no word of a secret that is to be kept."""
-        data = self.cleaned_data
-        changes = {name: data[name] for name in ("url", "events", "ordering", "skip_own")}
-        secrets = {NONE: None, GENERATE: GENERATE, TYPED: data["secret"]}
-        if data["secret_choice"] in secrets:
-            changes["secret"] = secrets[data["secret_choice"]]
-        return changes
+        """What `subscribe` and `change_webhook` take, without the secret."""
+        return {name: self.cleaned_data[name] for name in ("url", "events", "ordering", "skip_own")}
+
+    def keeps_secret(self) -> bool:
+        """Whether the secret stays what it is."""
+        return bool(self.cleaned_data["secret_choice"] == KEEP)
 
     def generates_secret(self) -> bool:
         """Whether the answer has a new secret to show."""
         return bool(self.cleaned_data["secret_choice"] == GENERATE)
+
+    def new_secret(self) -> str | None:
+        """What operations take as `secret`: the typed text, the word for a generated one, None for none."""
+        choice = self.cleaned_data["secret_choice"]
+        return {GENERATE: GENERATE, TYPED: self.cleaned_data["secret"]}.get(choice)
 
 
 def _saved(webhook: Webhook | None) -> dict[str, Any]:

@@ -107,23 +107,31 @@ def send_test_event(request: AdminRequest, webhook_id: int) -> HttpResponse:
     event = request.POST.get("event", "")
     event_type = EventType(event if event in webhook.events else webhook.events[0])
     try:
-        result = operations.send_test_event(webhook=webhook, event_type=event_type)
+        sent = operations.run_test_event(webhook=webhook, event_type=event_type)
     except DomainError as error:
         return _shown(request, webhook.api_key, Open(notice=error.detail))
-    return _shown(request, webhook.api_key, Open(webhook_id=webhook.pk, exchange=exchange(webhook, event_type, result)))
+    return _shown(request, webhook.api_key, Open(webhook_id=webhook.pk, exchange=exchange(webhook.url, event_type, sent)))
 
 
 @unit_of_work
 def _add(*, user: User, number: str, key_id: int, form: WebhookForm) -> Webhook:
     form_numbers.spend(number, user)
-    return operations.subscribe(api_key=locked_key(key_id), **form.changes())
+    return operations.subscribe(api_key=locked_key(key_id), secret=form.new_secret(), **form.changes())
 
 
 @unit_of_work
 def _edit(*, user: User, number: str, webhook_id: int, form: WebhookForm) -> Webhook:
     form_numbers.spend(number, user)
     webhook = locked_webhook(webhook_id, form.cleaned_data["version"] or 0)
-    return operations.change_webhook(webhook=webhook, **form.changes())
+    secret = form.new_secret()
+    if form.keeps_secret():
+        return operations.change_webhook(webhook=webhook, **form.changes())
+    if secret is None or not webhook.secret:
+        return operations.change_webhook(webhook=webhook, secret=secret, **form.changes())
+    # The receiver needs time to learn the new one: until then the old one signs too.
+    return operations.rotate_secret(
+        webhook=operations.change_webhook(webhook=webhook, **form.changes()), secret=secret
+    )
 
 
 def _the_webhook(webhook_id: int) -> Webhook:
