@@ -17,7 +17,8 @@ from rich.table import Table
 from tests import servers
 
 RESULTS = Path(".data/bench")
-console = Console()
+# Wide enough for a table of figures where there is no terminal to ask.
+console = Console() if sys.stdout.isatty() else Console(width=120)
 
 
 def measured(environment: Mapping[str, str]) -> dict[str, Any]:
