@@ -20,7 +20,9 @@ class APIKey(models.Model):
     expires_at = MomentField(null=True, blank=True)
     allowed_addresses = models.JSONField("allowed networks (CIDR)", default=list, blank=True)
     allowed_origins = models.JSONField(default=list, blank=True)
-    rate_limit = models.PositiveIntegerField("requests a minute", null=True, blank=True, help_text="empty: 600; 0: none")
+    rate_limit = models.PositiveIntegerField(
+        "requests a minute", null=True, blank=True, help_text="empty: 600; 0: none"
+    )
     manage_webhooks = models.BooleanField("may manage its own webhooks", default=False)
     created_by_type = ActorTypeField(editable=False)
     created_by_id = models.BigIntegerField(null=True, editable=False)
@@ -88,11 +90,16 @@ class IdempotencyRecord(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["api_key_id", "method", "path", "key"], name="idempotency_key_once"),
-            models.CheckConstraint(
-                condition=Q(finished_at__isnull=True) | Q(status__isnull=False), name="idempotency_finished_has_answer"
+            models.UniqueConstraint(
+                fields=["api_key_id", "method", "path", "key"], name="idempotency_key_once"
             ),
-            models.CheckConstraint(condition=Q(leased_until__gte=F("created_at")), name="idempotency_lease_after_start"),
+            models.CheckConstraint(
+                condition=Q(finished_at__isnull=True) | Q(status__isnull=False),
+                name="idempotency_finished_has_answer",
+            ),
+            models.CheckConstraint(
+                condition=Q(leased_until__gte=F("created_at")), name="idempotency_lease_after_start"
+            ),
         ]
         indexes = [models.Index(fields=["created_at"], name="idempotency_by_age")]
 

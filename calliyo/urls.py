@@ -1,7 +1,7 @@
 """Every address that Calliyo answers to."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from calliyo.health import healthz
@@ -15,4 +15,6 @@ urlpatterns = [
     path("", RedirectView.as_view(url="/settings?tab=api")),
     path("healthz", healthz, name="healthz"),
     path("admin/", admin.site.urls),
+    path("public/", include("leads.api.urls")),
+    path("public/", include("webhooks.api")),
 ]

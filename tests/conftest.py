@@ -11,6 +11,8 @@ from ipaddress import ip_address
 import pytest
 from django.core.cache import cache
 
+from apikeys.throttling import BUCKETS, LocalBuckets
+from tests.clients import public_client
 from tests.processes import (
     Receiver,
     environment_of_processes,
@@ -48,6 +50,14 @@ sys.addaudithook(_refuse_the_world)
 def empty_cache():
     """Rate limits and the like start anew with each test."""
     cache.clear()
+    if isinstance(BUCKETS, LocalBuckets):
+        BUCKETS.clear()
+
+
+@pytest.fixture
+def client_with(db):
+    """`client_with("leads:read")`: a client of the public API whose fresh key has these scopes."""
+    return public_client
 
 
 @pytest.fixture

@@ -27,6 +27,10 @@ from calliyo.settings import DATA_DIR, DATABASES, STORAGES
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 
+# whitenoise warns of a folder that is not there yet, and warnings are errors.
+STATIC_ROOT = Path(DATA_DIR, "static")
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file in WAL, as in real life: threads and processes can share it, which an in-memory one refuses them.
     DATABASES["default"]["TEST"] = {"NAME": str(Path(DATA_DIR, "test.sqlite3"))}

@@ -43,7 +43,7 @@ DOMAIN_STATUS: Final[dict[str, int]] = {
     "duplicate_external_id": 409,
     "duplicate_name": 409,
     "lead_cap_reached": 409,
-    "protected_status": 409,
+    "status_protected": 409,
     "status_in_use": 409,
     "conflict": 409,
     "idempotency_key_reused": 422,

@@ -68,15 +68,15 @@ def spread_leads(*, leads: QuerySet[Lead], over: Sequence[User]) -> Spread:
     return Spread(assigned=dict(Counter(to.values())))
 
 
-def lock_agents(pks: Iterable[int]) -> dict[int, User]:
-    """The users, locked in order so that what they hold can be counted; raises OwnerBanned for one who is banned.
+def lock_agents(pks: Iterable[int], *, banned_too: bool = False) -> dict[int, User]:
+    """The users, locked in order so that what they hold can be counted; raises OwnerBanned for a banned one.
 
     Always before the leads' own locks: two who assign at once wait for each other instead of dying.
     """
     found = User.rows.filter(pk__in=set(pks)).order_by("pk").select_for_update(no_key=True)
     agents = {user.pk: user for user in found}
     for agent in agents.values():
-        if not agent.is_active:
+        if not agent.is_active and not banned_too:
             raise OwnerBanned(f"{agent} is banned and can't be given leads.")
     return agents
 

@@ -94,7 +94,7 @@ def update_lead(
     An owner moves Unassigned to Assigned, unless the change names a status. `external_id` is that of the key
     `api_key_id`; none takes it away. Raises what `create_lead` raises, and Lead.DoesNotExist when it is gone.
     """
-    agents = lock_agents(_owners_to_lock(lead, changes))
+    agents = lock_agents(_owners_to_lock(lead, changes), banned_too="owner" not in changes)
     now: Lead = Lead.rows.select_for_update(no_key=True).get(pk=lead.pk)
     before = _picture(now)
     was_customer = now.status.role == StatusRole.CUSTOMER

@@ -1,0 +1,85 @@
+"""`Authorization: Bearer cly_live_…`, and nothing else: no session, no cookie, no query string."""
+
+from datetime import timedelta
+from ipaddress import ip_network
+from typing import Final
+
+import structlog
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Q
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from apikeys import tokens
+from apikeys.callers import Caller
+from apikeys.models import APIKey
+from calliyo.actor import Actor, ActorType
+from calliyo.api.addresses import Address, client_address, is_within
+from calliyo.api.problems import Refusal
+from calliyo.api.request_id import current_request_id
+
+CHALLENGE: Final = 'Bearer realm="calliyo"'
+LAST_USED_EVERY: Final = timedelta(minutes=1)
+
+
+class BearerAuthentication(BaseAuthentication):
+    """Turns a token into a Caller, or refuses as the contract's table of *Tokens* says."""
+
+    def authenticate(self, request: Request) -> tuple[AnonymousUser, Caller]:
+        """The caller as `request.auth`; `request.user` is nobody, as no member of staff asks here."""
+        token = _token_of(request.META.get("HTTP_AUTHORIZATION", ""))
+        # Hashed first, looked up by the unique digest: the time taken tells nothing of the secret.
+        key = APIKey.objects.filter(digest=tokens.digest(token)).first()
+        now = timezone.now()
+        if key is None or key.expired(now):
+            raise _unauthorized(
+                "invalid_token",
+                "The token is unknown, was regenerated or deleted, or has expired.",
+                error="invalid_token",
+            )
+        if not key.active:
+            raise _unauthorized("key_inactive", "The API key is deactivated.")
+        address = client_address(request)
+        if key.allowed_addresses and not _is_allowed(address, key.allowed_addresses):
+            detail = "This API key may not be used from this address."
+            raise Refusal(status=403, code="address_not_allowed", detail=detail)
+        if key.last_used_at is None or key.last_used_at <= now - LAST_USED_EVERY:
+            _note_use(key, address)
+        structlog.contextvars.bind_contextvars(api_key=key.pk)
+        return AnonymousUser(), _caller(key)
+
+    def authenticate_header(self, request: Request) -> str:
+        """The challenge of a 401 that somebody else raises."""
+        return CHALLENGE
+
+
+def _token_of(header: str) -> str:
+    scheme, _, rest = header.partition(" ")
+    token = tokens.parse(rest.strip(" ")) if scheme.lower() == "bearer" else None
+    if token is None:
+        raise _unauthorized("not_authenticated", "Send the API key's token: Authorization: Bearer cly_live_…")
+    return token
+
+
+def _unauthorized(code: str, detail: str, *, error: str | None = None) -> Refusal:
+    challenge = f'{CHALLENGE}, error="{error}"' if error else CHALLENGE
+    return Refusal(status=401, code=code, detail=detail, headers={"WWW-Authenticate": challenge})
+
+
+def _is_allowed(address: Address | None, allowed: list[str]) -> bool:
+    return address is not None and is_within(address, [ip_network(text) for text in allowed])
+
+
+def _note_use(key: APIKey, address: Address | None) -> None:
+    """At most one write a minute, whoever comes first: a busy key must not turn its reads into writes."""
+    now = timezone.now()
+    stale = Q(last_used_at=None) | Q(last_used_at__lte=now - LAST_USED_EVERY)
+    APIKey.objects.filter(stale, pk=key.pk).update(
+        last_used_at=now, last_used_address=str(address) if address else None
+    )
+
+
+def _caller(key: APIKey) -> Caller:
+    actor = Actor(type=ActorType.API_KEY, id=key.pk, name=key.name, request_id=current_request_id())
+    return Caller(key=key, actor=actor, scopes=frozenset(key.scopes))

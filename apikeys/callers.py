@@ -1,0 +1,30 @@
+"""Who calls: the key that a token opened, and what it may do. `request.auth` under `/public/`."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from rest_framework.request import Request
+
+from apikeys.scopes import Scope
+from calliyo.actor import Actor
+
+if TYPE_CHECKING:  # permissions and checks are read before Django's models are
+    from apikeys.models import APIKey
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A key that proved itself for this one request."""
+
+    key: "APIKey"
+    actor: Actor
+    scopes: frozenset[str]
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the key holds `scope`."""
+        return scope in self.scopes
+
+
+def caller_of(request: Request) -> Caller:
+    """The caller of an authenticated request."""
+    return cast("Caller", request.auth)

@@ -1,0 +1,285 @@
+"""What is done to API keys: each a unit of work, each a line in the audit, none with a token in it."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_network
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.db import IntegrityError, transaction
+from django.db.models import Value
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from apikeys import tokens
+from apikeys.audit import record
+from apikeys.errors import (
+    BadAddress,
+    BadExpiry,
+    BadName,
+    BadOrigin,
+    BadRateLimit,
+    BrowserKeyTooWide,
+    NameTaken,
+    UnknownScope,
+)
+from apikeys.models import APIKey
+from apikeys.scopes import Scope, in_order
+from calliyo.actor import current_actor
+from calliyo.unit_of_work import unit_of_work
+
+NAME_LENGTH: Final = 100
+MAX_RATE_LIMIT: Final = 1_000_000
+_SAME_NAME: Final = "api_key_name_unique"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MintedKey:
+    """A key and its token: the only time that the token is there to be shown."""
+
+    key: APIKey
+    token: str
+
+    def __repr__(self) -> str:
+        return f"MintedKey(key={self.key.pk}, prefix={self.key.prefix!r})"
+
+
+@unit_of_work
+def create_api_key(
+    *,
+    name: str,
+    scopes: Iterable[str] = (),
+    expires_at: datetime | None = None,
+    rate_limit: int | None = None,
+    allowed_addresses: Iterable[str] = (),
+    allowed_origins: Iterable[str] = (),
+    manage_webhooks: bool = False,
+) -> MintedKey:
+    """A new key. No scope means no access. `rate_limit` is requests a minute; None: the default, 0: none.
+
+    Raises the errors of `apikeys.errors`; a name is taken when any key has it, case ignored.
+    """
+    token = tokens.mint()
+    actor = current_actor()
+    key = APIKey(
+        name=_checked_name(name),
+        digest=token.digest,
+        prefix=token.prefix,
+        scopes=_checked_scopes(scopes),
+        expires_at=_checked_expiry(expires_at),
+        rate_limit=_checked_rate_limit(rate_limit),
+        allowed_addresses=_checked_addresses(allowed_addresses),
+        allowed_origins=_checked_origins(allowed_origins),
+        manage_webhooks=manage_webhooks,
+        created_by_type=actor.type,
+        created_by_id=actor.id,
+        created_by_name=actor.name or "",
+    )
+    key.created_at = key.updated_at = timezone.now()
+    _refuse_wide_browser_key(key)
+    with _name_is_free(key):
+        key.save(force_insert=True)
+    record(
+        key=key,
+        action="api_key.created",
+        scopes=key.scopes,
+        expires_at=key.expires_at,
+        rate_limit=key.rate_limit,
+    )
+    return MintedKey(key=key, token=token.text)
+
+
+@unit_of_work
+def regenerate_token(*, key: APIKey) -> MintedKey:
+    """A new token for the same key; the old one is refused from the next request on."""
+    token = tokens.mint()
+    key = _locked(key)
+    old_prefix = key.prefix
+    _write(key, digest=token.digest, prefix=token.prefix)
+    record(key=key, action="api_key.regenerated", prefix={"from": old_prefix, "to": key.prefix})
+    return MintedKey(key=key, token=token.text)
+
+
+@unit_of_work
+def deactivate_key(*, key: APIKey) -> APIKey:
+    """Refuses the key's requests from the next one on; its deliveries wait. Twice changes nothing."""
+    return _switch(key, active=False, action="deactivated")
+
+
+@unit_of_work
+def activate_key(*, key: APIKey) -> APIKey:
+    """Lets the key in again, with the same token. Doing it twice changes nothing."""
+    return _switch(key, active=True, action="activated")
+
+
+@unit_of_work
+def delete_key(*, key: APIKey) -> None:
+    """Removes the key with its scopes and webhooks, for good. The audit keeps its number and name."""
+    key = _locked(key)
+    record(key=key, action="api_key.deleted", prefix=key.prefix, scopes=key.scopes)
+    key.delete()
+
+
+@unit_of_work
+def rename_key(*, key: APIKey, name: str) -> APIKey:
+    """Gives the key another name, which no other key may have."""
+    key = _locked(key)
+    old, new = key.name, _checked_name(name)
+    if new != old:
+        key.name = new
+        with _name_is_free(key):
+            _write(key, name=new)
+        record(key=key, action="api_key.renamed", name={"from": old, "to": new})
+    return key
+
+
+@unit_of_work
+def set_scopes(*, key: APIKey, scopes: Iterable[str]) -> APIKey:
+    """Lets the key do exactly what `scopes` say, from the next request on."""
+    return _change(key, "scopes_changed", scopes=_checked_scopes(scopes))
+
+
+@unit_of_work
+def set_expiry(*, key: APIKey, expires_at: datetime | None) -> APIKey:
+    """Moves the key's end; None: it has none."""
+    return _change(key, "expiry_changed", expires_at=_checked_expiry(expires_at))
+
+
+@unit_of_work
+def set_limits(
+    *,
+    key: APIKey,
+    rate_limit: int | None,
+    allowed_addresses: Iterable[str],
+    allowed_origins: Iterable[str],
+    manage_webhooks: bool,
+) -> APIKey:
+    """Says how often, from where, and whether the key may manage webhooks of its own."""
+    return _change(
+        key,
+        "limits_changed",
+        rate_limit=_checked_rate_limit(rate_limit),
+        allowed_addresses=_checked_addresses(allowed_addresses),
+        allowed_origins=_checked_origins(allowed_origins),
+        manage_webhooks=manage_webhooks,
+    )
+
+
+# ── Writing ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _locked(key: APIKey) -> APIKey:
+    """The key as the database has it now, held until the unit of work ends."""
+    return APIKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+
+
+def _write(key: APIKey, **values: Any) -> None:
+    for name, value in values.items():
+        setattr(key, name, value)
+    key.version += 1
+    key.updated_at = timezone.now()
+    key.save(update_fields=[*values, "version", "updated_at"])
+
+
+def _change(key: APIKey, action: str, **values: Any) -> APIKey:
+    key = _locked(key)
+    before = {name: getattr(key, name) for name in values}
+    changed = {name: value for name, value in values.items() if value != before[name]}
+    if changed:
+        _write(key, **changed)
+        _refuse_wide_browser_key(key)
+        told = {name: {"from": before[name], "to": value} for name, value in changed.items()}
+        record(key=key, action=f"api_key.{action}", **told)
+    return key
+
+
+def _switch(key: APIKey, *, active: bool, action: str) -> APIKey:
+    key = _locked(key)
+    if key.active != active:
+        _write(key, active=active)
+        record(key=key, action=f"api_key.{action}")
+    return key
+
+
+@contextmanager
+def _name_is_free(key: APIKey) -> Iterator[None]:
+    """Refuses a name that another key has: looked up first, and by the constraint when two come at once."""
+    taken = NameTaken(f"There is already an API key named {key.name!r}.")
+    others = APIKey.objects.exclude(pk=key.pk).alias(lower_name=Lower("name"))
+    if others.filter(lower_name=Lower(Value(key.name))).exists():
+        raise taken
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        if _SAME_NAME in str(error):
+            raise taken from error
+        raise
+
+
+# ── What a key may hold ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _checked_name(name: str) -> str:
+    name = name.strip()
+    if not name:
+        raise BadName("An API key needs a name.")
+    if len(name) > NAME_LENGTH:
+        raise BadName(f"A name has at most {NAME_LENGTH} characters.")
+    if not name.isprintable():
+        raise BadName("A name holds printable characters only.")
+    return name
+
+
+def _checked_scopes(scopes: Iterable[str]) -> list[str]:
+    try:
+        return [scope.value for scope in in_order(scopes)]
+    except ValueError as error:
+        raise UnknownScope(f"There is no such scope: {error}.") from error
+
+
+def _checked_expiry(expires_at: datetime | None) -> datetime | None:
+    if expires_at is not None and expires_at <= timezone.now():
+        raise BadExpiry("The expiry must lie in the future.")
+    return expires_at
+
+
+def _checked_rate_limit(rate_limit: int | None) -> int | None:
+    if rate_limit is not None and not 0 <= rate_limit <= MAX_RATE_LIMIT:
+        raise BadRateLimit(f"The rate limit is requests a minute, from 1 to {MAX_RATE_LIMIT}; 0 for none.")
+    return rate_limit
+
+
+def _checked_addresses(addresses: Iterable[str]) -> list[str]:
+    networks = []
+    for text in addresses:
+        try:
+            networks.append(str(ip_network(text.strip())))
+        except ValueError:
+            raise BadAddress(f"{text!r} is not an address or network such as 203.0.113.0/24.") from None
+    return sorted(set(networks))
+
+
+def _checked_origins(origins: Iterable[str]) -> list[str]:
+    return sorted({_checked_origin(text.strip().lower()) for text in origins})
+
+
+def _checked_origin(text: str) -> str:
+    wrong = BadOrigin(f"{text!r} is not an origin such as https://www.example.com.")
+    try:
+        parts = urlsplit(text)
+        port = f":{parts.port}" if parts.port is not None else ""
+    except ValueError:
+        raise wrong from None
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    if parts.scheme not in {"http", "https"} or text != f"{parts.scheme}://{host}{port}" or not host:
+        raise wrong
+    return text
+
+
+def _refuse_wide_browser_key(key: APIKey) -> None:
+    if key.allowed_origins and not set(key.scopes) <= {Scope.LEADS_WRITE}:
+        raise BrowserKeyTooWide("A key with allowed origins is public: it may hold leads:write only.")

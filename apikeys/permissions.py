@@ -1,0 +1,61 @@
+"""Which scope a request needs: the view's declared resource and the method say it, nothing else does."""
+
+from enum import Enum
+from typing import Any, Final
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from apikeys.callers import Caller
+from apikeys.scopes import Access, Resource, Scope, scope_for
+from calliyo.api.problems import Refusal
+
+_READING: Final = frozenset({"GET", "HEAD"})
+
+
+class AnyKey(Enum):
+    """Declared instead of a resource by what every key may ask, whatever its scopes."""
+
+    ANY_KEY = "any key"
+
+
+ANY_KEY: Final = AnyKey.ANY_KEY
+
+
+class HasScope(BasePermission):
+    """Lets a key in that holds the scope of the view's `resource`; a view without one lets in nobody."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """True, or a 403 that names the missing scope."""
+        if not isinstance(request.auth, Caller):
+            return False
+        resource = getattr(view, "resource", None)
+        if not isinstance(resource, Resource | AnyKey):
+            raise _refused("This address is not open to API keys.")
+        if resource is ANY_KEY or not _is_served(request, view):
+            return True
+        needed = needed_scope(resource, request.method or "")
+        if needed is None:
+            raise _refused(f"No API key can change {resource.value}.")
+        if needed not in request.auth.scopes:
+            raise _refused(f"The API key lacks the scope {needed.value}.", needed)
+        return True
+
+
+def needed_scope(resource: Resource, method: str) -> Scope | None:
+    """The scope that `method` on `resource` needs; None where the product grants none."""
+    return scope_for(resource, Access.READ if method in _READING else Access.WRITE)
+
+
+def _is_served(request: Request, view: Any) -> bool:
+    """Whether the view does something for this method; OPTIONS and a 405 tell nothing of the resource."""
+    method = (request.method or "").lower()
+    return method != "options" and method in view.http_method_names and hasattr(view, method)
+
+
+def _refused(detail: str, needed: Scope | None = None) -> Refusal:
+    challenge = 'Bearer realm="calliyo", error="insufficient_scope"'
+    if needed is not None:
+        challenge += f', scope="{needed.value}"'
+    headers = {"WWW-Authenticate": challenge}
+    return Refusal(status=403, code="insufficient_scope", detail=detail, headers=headers)

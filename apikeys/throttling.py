@@ -1,0 +1,179 @@
+"""How often a key may ask: a token bucket, refilled evenly, in Redis where there is one, else in the process.
+
+600 requests a minute with bursts of 100 unless the key says otherwise. A Redis that is down lets requests
+through.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Final, Protocol
+
+import structlog
+from django.conf import settings
+from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from apikeys.callers import caller_of
+
+log = structlog.get_logger(__name__)
+
+DEFAULT_RATE: Final = 600
+BURST: Final = 100
+WINDOW_SECONDS: Final = 60
+# After a failure, how long nobody waits for Redis again: an outage costs one request its timeout, not all.
+REST_SECONDS: Final = 1.0
+_TIMEOUT_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """`rate` requests a minute, and how many may come at once."""
+
+    rate: int
+
+    @property
+    def burst(self) -> int:
+        return min(BURST, self.rate)
+
+    @property
+    def per_second(self) -> float:
+        return self.rate / WINDOW_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """What a bucket holds after a request, and whether the request was let through."""
+
+    allowed: bool
+    left: float
+
+    def wait(self, limit: Limit, cost: float) -> int:
+        """Whole seconds until a request of this cost will be let through."""
+        return max(1, math.ceil((min(cost, limit.burst) - self.left) / limit.per_second))
+
+    def headers(self, limit: Limit) -> dict[str, str]:
+        """`RateLimit` and its policy; `t` is when the bucket will be full again."""
+        full_in = math.ceil((limit.burst - self.left) / limit.per_second)
+        return {
+            "RateLimit-Policy": f'"default";q={limit.rate};w={WINDOW_SECONDS}',
+            "RateLimit": f'"default";r={max(0, math.floor(self.left))};t={max(0, full_in)}',
+        }
+
+
+class Buckets(Protocol):
+    def take(self, key_id: int, limit: Limit, cost: float) -> Level | None:
+        """Takes `cost` from the key's bucket where it holds so much; None when the store does not answer."""
+
+
+class LocalBuckets:
+    """Buckets of this process, under one lock; for the embedded default, whose web is one process."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._levels: dict[int, tuple[float, float]] = {}
+
+    def take(self, key_id: int, limit: Limit, cost: float) -> Level | None:
+        """Takes `cost` from the key's bucket where it holds so much."""
+        with self._lock:
+            now = self._clock()
+            level, at = self._levels.get(key_id, (float(limit.burst), now))
+            level = min(limit.burst, level + max(0.0, now - at) * limit.per_second)
+            cost = min(cost, limit.burst)
+            allowed = level >= cost
+            level -= cost if allowed else 0
+            self._levels[key_id] = (level, now)
+        return Level(allowed=allowed, left=level)
+
+    def clear(self) -> None:
+        """Forgets what was used."""
+        with self._lock:
+            self._levels.clear()
+
+
+class RedisBuckets:
+    """Buckets that all processes share. One script reads, refills and takes, by Redis's own clock."""
+
+    SCRIPT: Final = """
+        local rate, burst, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+        local clock = redis.call('TIME')
+        local now = clock[1] + clock[2] / 1000000
+        local kept = redis.call('HMGET', KEYS[1], 'level', 'at')
+        local level = tonumber(kept[1]) or burst
+        local passed = math.max(0, now - (tonumber(kept[2]) or now))
+        level = math.min(burst, level + passed * rate)
+        local allowed = level >= cost
+        if allowed then level = level - cost end
+        redis.call('HSET', KEYS[1], 'level', string.format('%.6f', level), 'at', string.format('%.6f', now))
+        redis.call('EXPIRE', KEYS[1], math.ceil(burst / rate) + 1)
+        return {allowed and 1 or 0, string.format('%.6f', level)}
+    """
+
+    def __init__(self, redis: "Redis", clock: Callable[[], float] = time.monotonic) -> None:
+        self._script = redis.register_script(self.SCRIPT)
+        self._clock = clock
+        self._resting_until = 0.0
+
+    def take(self, key_id: int, limit: Limit, cost: float) -> Level | None:
+        """Takes `cost` from the key's bucket where it holds so much; None when Redis does not answer."""
+        if self._clock() < self._resting_until:
+            return None
+        cost = min(cost, limit.burst)
+        try:
+            allowed, left = self._script(
+                keys=[f"calliyo:rate:{key_id}"], args=[limit.per_second, limit.burst, cost]
+            )
+        except RedisError as error:
+            self._resting_until = self._clock() + REST_SECONDS
+            log.warning("throttling.cache_down", error=str(error))
+            return None
+        return Level(allowed=bool(allowed), left=float(left))
+
+
+def buckets_for(cache: dict[str, Any]) -> Buckets:
+    """Redis's buckets where the cache setting names a Redis, else this process's own."""
+    if not cache["BACKEND"].endswith("RedisCache"):
+        return LocalBuckets()
+    location = cache["LOCATION"]
+    redis = Redis.from_url(
+        location if isinstance(location, str) else location[0],
+        socket_timeout=_TIMEOUT_SECONDS,
+        socket_connect_timeout=_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return RedisBuckets(redis)
+
+
+BUCKETS: Final = buckets_for(settings.CACHES["default"])
+
+
+class TokenBucketThrottle(BaseThrottle):
+    """Charges each request of a valid token; a view's `rate_cost` may say that it costs more than one."""
+
+    def __init__(self) -> None:
+        self._wait: int | None = None
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        """Whether the key has enough left; the answer carries `RateLimit` either way."""
+        key = caller_of(request).key
+        rate = DEFAULT_RATE if key.rate_limit is None else key.rate_limit
+        if rate == 0:
+            return True
+        limit = Limit(rate=rate)
+        cost = view.rate_cost(request)
+        level = BUCKETS.take(key.pk, limit, cost)
+        if level is None:
+            return True
+        view.headers.update(level.headers(limit))
+        self._wait = None if level.allowed else level.wait(limit, cost)
+        return level.allowed
+
+    def wait(self) -> float | None:
+        """Seconds for `Retry-After`."""
+        return self._wait

@@ -1,0 +1,166 @@
+"""Keyset pagination: a page begins after a row, not at a number, so its cost does not grow with its depth.
+
+A cursor is opaque, signed, and bound to the list, its filters and its ordering: an edited one, or one of
+another list, is refused.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from django.db import connection, models
+from django.db.models.fields.tuple_lookups import TupleGreaterThan, TupleLessThan
+from django.http import QueryDict
+from django.utils.crypto import constant_time_compare, salted_hmac
+
+from calliyo.api.problems import FieldError, Refusal, refuse_values
+
+DEFAULT_LIMIT: Final = 50
+MAX_LIMIT: Final = 200
+_SALT: Final = "calliyo.api.pagination"
+_SIGNATURE_LENGTH: Final = 22
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordering:
+    """By one field and then by id, both the same way: one index serves it, and no two rows are equal."""
+
+    field: str
+    descending: bool
+
+    @classmethod
+    def named(cls, text: str) -> "Ordering":
+        """`-created_at` and the like."""
+        return cls(field=text.removeprefix("-"), descending=text.startswith("-"))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.field,) if self.field == "id" else (self.field, "id")
+
+    def __str__(self) -> str:
+        return f"{'-' if self.descending else ''}{self.field}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """Where a page begins: after (backwards: before) the row at `position`; `as_of` goes along the walk."""
+
+    position: tuple[Any, ...]
+    backwards: bool = False
+    as_of: str | None = None
+
+    def signed(self, bound_to: str) -> str:
+        """The cursor as opaque text that is read again for `bound_to` only."""
+        payload = _encoded(orjson.dumps([self.position, self.backwards, self.as_of]))
+        return payload + _signature(payload, bound_to)
+
+    @classmethod
+    def read(cls, text: str, bound_to: str) -> "Cursor":
+        """The cursor in `text`; a Refusal when it was not given for `bound_to`."""
+        payload, signature = text[:-_SIGNATURE_LENGTH], text[-_SIGNATURE_LENGTH:]
+        # Compared as bytes: a signature that is not ASCII is wrong, not an error.
+        if not constant_time_compare(signature.encode(), _signature(payload, bound_to).encode()):
+            raise _invalid_cursor()
+        try:
+            position, backwards, as_of = orjson.loads(
+                base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+            )
+        except (binascii.Error, ValueError) as error:
+            raise _invalid_cursor() from error
+        return cls(position=tuple(position), backwards=backwards, as_of=as_of)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The rows of one page, and the cursors beside it."""
+
+    rows: list[Any]
+    previous: Cursor | None
+    next: Cursor | None
+
+
+def read_limit(query: QueryDict) -> int:
+    """How many rows the caller wants: 1 to 200, 50 when he does not say."""
+    text = query.get("limit")
+    if text is None:
+        return DEFAULT_LIMIT
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0
+    if not 1 <= limit <= MAX_LIMIT:
+        raise refuse_values(
+            FieldError(field="limit", code="invalid", detail=f"Must be from 1 to {MAX_LIMIT}.")
+        )
+    return limit
+
+
+def binding(name: str, query: QueryDict, ordering: Ordering) -> str:
+    """What a cursor holds for: the list, its filters and its ordering, but not the size of its pages."""
+    filters = sorted(
+        (key, sorted(values)) for key, values in query.lists() if key not in {"cursor", "limit", "ordering"}
+    )
+    return hashlib.sha256(orjson.dumps([name, filters, str(ordering)])).hexdigest()
+
+
+def read_page(
+    rows: "models.QuerySet[Any, tuple[Any, ...]]",
+    *,
+    columns: Sequence[str],
+    ordering: Ordering,
+    cursor: Cursor | None,
+    limit: int,
+    as_of: str | None = None,
+) -> Page:
+    """One page of `rows`, which are tuples that begin with `columns`, in one statement."""
+    backwards = cursor is not None and cursor.backwards
+    descending = ordering.descending != backwards
+    order_by = [f"-{column}" if descending else column for column in ordering.columns]
+    beyond = (
+        rows if cursor is None else rows.filter(_beyond(rows.model, ordering, cursor, descending=descending))
+    )
+    found = list(beyond.order_by(*order_by)[: limit + 1])
+    more, page = len(found) > limit, found[:limit]
+    if backwards:
+        page.reverse()
+    if page:
+        places = [columns.index(column) for column in ordering.columns]
+        first, last = (tuple(row[place] for place in places) for row in (page[0], page[-1]))
+    else:
+        first = last = () if cursor is None else cursor.position
+    has_previous, has_next = (more, True) if backwards else (cursor is not None, more)
+    return Page(
+        rows=page,
+        previous=Cursor(position=first, backwards=True, as_of=as_of) if has_previous else None,
+        next=Cursor(position=last, as_of=as_of) if has_next else None,
+    )
+
+
+def _beyond(model: type[models.Model], ordering: Ordering, cursor: Cursor, *, descending: bool) -> models.Q:
+    """The rows behind the cursor's, as one comparison of rows: a single range of the index."""
+    fields = [model._meta.get_field(column) for column in ordering.columns]
+    position = [field.to_python(value) for field, value in zip(fields, cursor.position, strict=True)]
+    if len(position) == 1:
+        return models.Q(**{f"id__{'lt' if descending else 'gt'}": position[0]})
+    columns = tuple(models.F(column) for column in ordering.columns)
+    lookup = (TupleLessThan if descending else TupleGreaterThan)(columns, position)
+    if connection.features.supports_tuple_lookups:
+        return models.Q(lookup)
+    # Written out with OR, it is no range any more; this makes it one.
+    return models.Q(lookup, **{f"{ordering.field}__{'lte' if descending else 'gte'}": position[0]})
+
+
+def _signature(payload: str, bound_to: str) -> str:
+    mac = salted_hmac(_SALT, f"{bound_to}:{payload}", algorithm="sha256").digest()
+    return _encoded(mac[:16])
+
+
+def _encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _invalid_cursor() -> Refusal:
+    detail = "This cursor is not one that this list gave with these filters and this ordering."
+    error = FieldError(field="cursor", code="invalid_cursor", detail=detail)
+    return Refusal(status=400, code="invalid_cursor", detail=detail, errors=(error,))

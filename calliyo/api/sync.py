@@ -1,0 +1,43 @@
+"""`as_of`: up to which moment a list is complete, and so where the next `updated_after` begins.
+
+A write is stamped with the database's clock after its transaction has an id, but seen only when it commits.
+So on PostgreSQL the horizon is the start of the oldest transaction that has an id and is still open, else now,
+read in a statement of its own before the page. Every later commit bears a stamp at or after it. On SQLite writers
+come one after the other, so the newest committed stamp is as far; rows with that very stamp may still come.
+"""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from django.db import connection, models
+from django.utils.dateparse import parse_datetime
+
+# The statement's own start, not the clock: a writer that got its id while we looked stamps later than that.
+_OLDEST_OPEN_WRITER: Final = """
+    SELECT date_trunc('milliseconds', least(min(xact_start), statement_timestamp()))
+    FROM pg_stat_activity
+    WHERE backend_xid IS NOT NULL AND datname = current_database() AND pid <> pg_backend_pid()
+"""
+_BEFORE_ALL: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def horizon(model: type[models.Model]) -> datetime:
+    """The moment up to which every row of `model` that was ever written can be seen now."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(_OLDEST_OPEN_WRITER)
+            (moment,) = cursor.fetchone()
+        return moment  # type: ignore[no-any-return]
+    newest: datetime | None = model._base_manager.aggregate(newest=models.Max("updated_at"))["newest"]
+    return newest or _BEFORE_ALL
+
+
+def up_to(as_of: str) -> models.Q:
+    """The rows of a list that ends at `as_of`: before it on PostgreSQL, with it on SQLite."""
+    lookup = "updated_at__lt" if connection.vendor == "postgresql" else "updated_at__lte"
+    return models.Q(**{lookup: parse_datetime(as_of)})
+
+
+def spelled(moment: datetime) -> str:
+    """`moment` as the contract spells times: UTC, milliseconds, `Z`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"

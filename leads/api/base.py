@@ -1,0 +1,58 @@
+"""What the nine resources share: the scope that their path names, and columns that gather many rows into one."""
+
+from typing import Any, ClassVar
+
+from django.db.models import Expression, F, JSONField, OuterRef, Subquery
+from django.db.models.sql.compiler import SQLCompiler
+
+from apikeys.callers import Caller, caller_of
+from apikeys.scopes import Resource
+from calliyo.api.views import ResourceViewSet
+from leads.models import ExternalId, LeadTag
+
+
+class CRMViewSet(ResourceViewSet):
+    """A resource of the CRM. `resource` decides the scope; its path names it in cursors, too."""
+
+    resource: ClassVar[Resource]
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The resource's path."""
+        return self.resource.value
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks."""
+        return caller_of(self.request)
+
+
+class Gathered(Subquery):
+    """The column `item` of a subquery as one JSON list: no statement for each row, and none besides the page's."""
+
+    output_field = JSONField()
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> Any:
+        """PostgreSQL's own aggregate."""
+        template = "(SELECT coalesce(jsonb_agg(item), '[]') FROM (%(subquery)s) gathered)"
+        return super().as_sql(compiler, connection, template=template, **context)
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: Any, **context: Any) -> Any:
+        """SQLite's own aggregate."""
+        template = "(SELECT json_group_array(item) FROM (%(subquery)s))"
+        return super().as_sql(compiler, connection, template=template, **context)
+
+
+def tag_names() -> Expression:
+    """The names of a lead's tags, in no order."""
+    return Gathered(LeadTag.objects.filter(lead=OuterRef("pk")).values(item=F("tag__name")))
+
+
+def external_id_for(api_key_id: int) -> Expression:
+    """What this key calls the lead; null where it has not said."""
+    return Subquery(ExternalId.objects.filter(lead=OuterRef("pk"), api_key_id=api_key_id).values("value")[:1])
+
+
+def in_order(names: list[str]) -> list[str]:
+    """Tags as a lead shows them: alphabetical without regard to case."""
+    return sorted(names, key=lambda name: (name.casefold(), name))

@@ -1,0 +1,118 @@
+"""Filters that several resources have: ids of related rows, statuses and tags by id or name, phones, search."""
+
+from typing import Any
+
+import django_filters
+from django import forms
+from django.db.models import Q, QuerySet, Value
+from django.db.models.functions import Lower
+
+from calliyo.api.filters import BIGGEST_ID, IdField, RepeatableFilter, StrictFilterSet, TextFilter
+from calliyo.models import Company
+from leads.models import LeadStatus, LeadTag, Tag
+from leads.phones import PhoneRefused, to_e164
+
+
+class IdsFilter(RepeatableFilter):
+    """Rows that refer to any of these ids."""
+
+    def __init__(self, field_name: str) -> None:
+        super().__init__(field_name, each=IdField())
+
+
+class NamedField(forms.Field):
+    """Ids of rows given by id or, case ignored, by name, all found in one statement; unknown ones are refused."""
+
+    widget = forms.MultipleHiddenInput
+
+    def __init__(self, *, model: type[LeadStatus] | type[Tag], **options: Any) -> None:
+        super().__init__(**options)
+        self.model = model
+
+    def clean(self, value: list[str] | None) -> list[int]:
+        words = value or []
+        if not words:
+            return []
+        ids = {word: int(word) for word in words if _is_id(word)}
+        wanted = Q(pk__in=ids.values()) | Q(lower_name__in=[Lower(Value(word)) for word in words])
+        found = self.model.objects.alias(lower_name=Lower("name")).filter(wanted)
+        names = {pk: name.lower() for pk, name in found.values_list("pk", "name")}
+        by_name = {name: pk for pk, name in names.items()}
+        return [self._one(word, ids.get(word), names, by_name) for word in words]
+
+    def _one(self, word: str, pk: int | None, names: dict[int, str], by_name: dict[str, int]) -> int:
+        if pk in names:
+            return pk
+        if word.lower() in by_name:
+            return by_name[word.lower()]
+        kind = self.model._meta.verbose_name
+        raise forms.ValidationError(f"There is no {kind} {word[:100]!r}.", code="does_not_exist")
+
+
+class NamedFilter(RepeatableFilter):
+    """Rows that refer to any of these, each by id or name."""
+
+    field_class = NamedField
+
+    def __init__(self, field_name: str, *, model: type[LeadStatus] | type[Tag]) -> None:
+        super().__init__(field_name, model=model)
+
+
+class TagFilter(NamedFilter):
+    """Leads that have any of these tags, each once: a join would show one twice that has two of them."""
+
+    def filter(self, qs: Any, value: list[int] | None) -> Any:
+        return qs.filter(pk__in=LeadTag.objects.filter(tag__in=value).values("lead")) if value else qs
+
+
+class PhoneField(forms.Field):
+    """A phone number in any spelling, as E.164."""
+
+    def to_python(self, value: Any) -> str | None:
+        if value in self.empty_values:
+            return None
+        try:
+            # A "+" that was not escaped arrives as a space.
+            spelling = f"+{value[1:]}" if value.startswith(" ") else value
+            return to_e164(spelling, region=Company.current().country)
+        except PhoneRefused as error:
+            raise forms.ValidationError(error.detail, code=error.code) from error
+
+
+class PhoneFilter(django_filters.Filter):
+    field_class = PhoneField
+
+
+class LeadFilters(StrictFilterSet):
+    """What leads and customers are chosen by."""
+
+    status = NamedFilter("status", model=LeadStatus)
+    tag = TagFilter("tags", model=Tag)
+    owner_id = IdsFilter("owner")
+    campaign_id = IdsFilter("campaign")
+    phone = PhoneFilter("phone")
+    email = TextFilter("email", "iexact")
+    source = TextFilter("source")
+    search = TextFilter(method="filter_search")
+
+    def filter_search(self, queryset: QuerySet[Any], name: str, text: str) -> QuerySet[Any]:
+        """Each word stands in a name or the email; or the whole is a phone number, in any spelling."""
+        phone = searched_phone(text)
+        if phone:
+            return queryset.filter(phone=phone)
+        words = Q()
+        for word in text.split()[:8]:
+            words &= Q(first_name__icontains=word) | Q(last_name__icontains=word) | Q(email__icontains=word)
+        return queryset.filter(words)
+
+
+def searched_phone(text: str) -> str | None:
+    """The phone number in `text` as E.164, when it is one."""
+    try:
+        return to_e164(text, region=Company.current().country)
+    except PhoneRefused:
+        return None
+
+
+def _is_id(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) <= 19 and int(word) <= BIGGEST_ID

@@ -1,0 +1,88 @@
+"""Fields that callers fill in: related rows by id, a status by id or name, and the names that the API gives fields."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import models
+from rest_framework import serializers
+
+from calliyo.api.filters import BIGGEST_ID
+from calliyo.errors import DomainError
+from leads.models import LeadStatus
+
+# What the rules call a field, where the API's name is another.
+_API_NAMES = {"owner": "owner_id", "campaign": "campaign_id", "agent": "agent_id", "lead": "lead_id"}
+
+
+class TextField(serializers.CharField):
+    """Text, or a whole number that stands for its digits (a phone number sent as one)."""
+
+    def to_internal_value(self, data: Any) -> str:
+        # A float has lost the digits that were meant: 9.87e9 is nobody's number.
+        if isinstance(data, float):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class RowField(serializers.Field[Any, Any, Any, Any]):
+    """The row with this id."""
+
+    default_error_messages = {
+        "invalid": "Must be an id: a whole number.",
+        "does_not_exist": "There is no {kind} {value}.",
+    }
+
+    def __init__(self, *, model: type[models.Model], **options: Any) -> None:
+        super().__init__(**options)
+        self.model = model
+
+    def to_internal_value(self, data: Any) -> models.Model:
+        pk = read_id(data)
+        if pk is None:
+            self.fail("invalid")
+        row = self.model._default_manager.filter(pk=pk).first()
+        if row is None:
+            self.fail("does_not_exist", kind=self.model._meta.verbose_name, value=pk)
+        return row
+
+
+class StatusField(serializers.Field[Any, Any, Any, Any]):
+    """A lead status by its id or, case ignored, its name."""
+
+    default_error_messages = {
+        "invalid": "Must be the id or the name of a lead status.",
+        "unknown_status": "There is no lead status {value!r}.",
+    }
+
+    def to_internal_value(self, data: Any) -> LeadStatus:
+        if isinstance(data, bool) or not isinstance(data, int | str):
+            self.fail("invalid")
+        status = None
+        pk = read_id(data)
+        if pk is not None:
+            status = LeadStatus.objects.filter(pk=pk).first()
+        if status is None and isinstance(data, str):
+            status = LeadStatus.objects.filter(name__iexact=data.strip()).first()
+        if status is None:
+            self.fail("unknown_status", value=str(data)[:100])
+        return status
+
+
+def read_id(data: Any) -> int | None:
+    """The id in a JSON number or in a form's text; None when it is none."""
+    if isinstance(data, str) and data.isascii() and data.isdigit() and len(data) <= 19:
+        data = int(data)
+    if isinstance(data, bool) or not isinstance(data, int):
+        return None
+    return data if 0 <= data <= BIGGEST_ID else None
+
+
+@contextmanager
+def named_as_in_json() -> Iterator[None]:
+    """Gives a broken rule's field the name that the caller knows it by."""
+    try:
+        yield
+    except DomainError as error:
+        error.field = _API_NAMES.get(error.field or "", error.field)
+        raise

@@ -1,0 +1,51 @@
+"""A client of the public API: JSON in and out, with a token of its own."""
+
+from itertools import count
+from typing import Any
+
+from django.test import Client
+
+from apikeys.models import APIKey
+from apikeys.operations import create_api_key
+
+_numbers = count(1)
+
+
+class PublicClient:
+    """Sends JSON with the key's token, or whatever the test says instead."""
+
+    def __init__(self, key: APIKey, token: str) -> None:
+        self.key = key
+        self.token = token
+        self._client = Client()
+
+    def get(self, path: str, data: Any = None, **headers: Any) -> Any:
+        return self._client.get(path, data, headers=self._headers(headers))
+
+    def post(self, path: str, data: Any = None, **headers: Any) -> Any:
+        return self._client.post(path, data, "application/json", headers=self._headers(headers))
+
+    def patch(self, path: str, data: Any = None, **headers: Any) -> Any:
+        return self._client.patch(path, data, "application/json", headers=self._headers(headers))
+
+    def request(
+        self, method: str, path: str, data: Any = b"", content_type: str = "application/json", **more: Any
+    ) -> Any:
+        headers = self._headers(more.pop("headers", {}))
+        return self._client.generic(method, path, data, content_type, headers=headers, **more)
+
+    def form(self, path: str, data: dict[str, Any]) -> Any:
+        """Posts `data` as multipart/form-data."""
+        return self._client.post(path, data, headers=self._headers({}))
+
+    def _headers(self, more: dict[str, Any]) -> dict[str, str]:
+        named = {name.replace("_", "-"): str(value) for name, value in more.items() if value is not None}
+        return {"Authorization": f"Bearer {self.token}"} | named
+
+
+def public_client(*scopes: str, **options: Any) -> PublicClient:
+    """A client whose fresh key has these scopes; `options` are those of `create_api_key`."""
+    options.setdefault("name", f"Key {next(_numbers)}")
+    options.setdefault("rate_limit", 0)
+    minted = create_api_key(scopes=scopes, **options)
+    return PublicClient(minted.key, minted.token)
