@@ -1,0 +1,61 @@
+"""API keys, their audit and kept answers in the admin, to be read: keys are changed in Settings → API."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from apikeys.models import APIKey, AuditEntry, IdempotencyRecord
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic class when it runs
+    """Looked at, never written: each change belongs to an operation that audits it."""
+
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(APIKey)
+class APIKeyAdmin(ReadOnlyAdmin):
+    list_display = ("name", "prefix", "active", "scopes", "expires_at", "last_used_at", "last_used_address")
+    list_filter = ("active",)
+    search_fields = ("name", "prefix")
+    # The digest is left out: it is nobody's to see.
+    fields = (
+        "name",
+        "prefix",
+        "active",
+        "scopes",
+        "expires_at",
+        "rate_limit",
+        "allowed_addresses",
+        "allowed_origins",
+        "manage_webhooks",
+        ("created_by_type", "created_by_id", "created_by_name"),
+        ("created_at", "updated_at", "version"),
+        ("last_used_at", "last_used_address"),
+    )
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    list_display = ("at", "action", "api_key_name", "actor_name", "data")
+    list_filter = ("action",)
+    search_fields = ("api_key_name", "actor_name", "request_id")
+    date_hierarchy = "at"
+
+
+@admin.register(IdempotencyRecord)
+class IdempotencyRecordAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "api_key_id", "method", "path", "key", "status", "finished_at")
+    search_fields = ("key",)
+    # The kept answer may hold a secret that was generated in it.
+    exclude = ("body", "headers")
