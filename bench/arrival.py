@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from webhooks.operations import subscribe
-
 from apikeys.models import APIKey
 from apikeys.operations import create_api_key
 from apikeys.scopes import Scope
 from leads.models import Lead, LeadStatus
 from tests.servers import free_port
 from webhooks.catalogue import EventType
+from webhooks.operations import subscribe
 
 SAVES = 300
 PACE = 0.02  # seconds between two saves: a busy team, not a load test
