@@ -6,17 +6,21 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('calliyo', '0001_initial'),
+        ("calliyo", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='SpentFormNumber',
+            name="SpentFormNumber",
             fields=[
-                ('number', models.CharField(max_length=32, primary_key=True, serialize=False)),
-                ('spent_at', calliyo.fields.MomentField(db_default=django.db.models.functions.datetime.Now(), db_index=True)),
+                ("number", models.CharField(max_length=32, primary_key=True, serialize=False)),
+                (
+                    "spent_at",
+                    calliyo.fields.MomentField(
+                        db_default=django.db.models.functions.datetime.Now(), db_index=True
+                    ),
+                ),
             ],
         ),
     ]

@@ -26,7 +26,7 @@ P = ParamSpec("P")
 class AdminRequest(HttpRequest):
     """A request that `settings_view` let through: its user is a company admin."""
 
-    user: User  # type: ignore[assignment]  # narrower than Django's on purpose
+    user: User
 
 
 View = Callable[Concatenate[AdminRequest, P], HttpResponse]

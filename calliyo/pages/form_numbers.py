@@ -45,7 +45,9 @@ def spend(number: str, user: User) -> None:
         with transaction.atomic():
             SpentFormNumber.objects.create(number=plain)
     except IntegrityError as error:
-        raise FormAlreadyUsed(str(_("This form was already sent; nothing was done a second time."))) from error
+        raise FormAlreadyUsed(
+            str(_("This form was already sent; nothing was done a second time."))
+        ) from error
     # A number that is no longer good is refused by its signature, so its row is of no more use.
     SpentFormNumber.objects.filter(spent_at__lt=timezone.now() - 2 * LIFETIME).delete()
 

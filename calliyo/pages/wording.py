@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.utils.formats import date_format
 from django.utils.text import get_text_list
 from django.utils.timezone import localtime
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 
 from apikeys.scopes import RESOURCE_TITLES, Access, Resource, Scope, scope_for
 
@@ -78,11 +78,10 @@ def exact(moment: datetime) -> str:
 
 def stopping(events: Collection[str], url: str) -> str:
     """Says that these events will no longer be sent to `url`."""
-    return ngettext(
-        "%(events)s will stop at %(url)s.",
-        "%(events)s will stop at %(url)s.",
-        len(events),
-    ) % {"events": _listed(events, gettext("and")), "url": url}
+    return gettext("%(events)s will stop at %(url)s.") % {
+        "events": _listed(events, gettext("and")),
+        "url": url,
+    }
 
 
 def _abilities(scopes: Collection[str]) -> Iterable[str]:
@@ -97,15 +96,16 @@ def _abilities(scopes: Collection[str]) -> Iterable[str]:
 
 
 def _verbs(resource: Resource, accesses: Collection[Access]) -> str:
-    leads = resource is Resource.LEADS
-    if set(accesses) == {Access.READ, Access.WRITE}:
-        return gettext("see, create and change %(what)s") if leads else gettext("see, create, change and delete %(what)s")
-    if set(accesses) == {Access.WRITE}:
+    if resource is Resource.LEADS and Access.WRITE in accesses:
+        # A lead is never deleted from outside; without reading, not even changed.
+        seen = Access.READ in accesses
         return (
-            gettext("add %(what)s without seeing any")
-            if leads
-            else gettext("create, change and delete %(what)s without seeing them")
+            gettext("see, create and change %(what)s") if seen else gettext("add %(what)s without seeing any")
         )
+    if set(accesses) == {Access.READ, Access.WRITE}:
+        return gettext("see, create, change and delete %(what)s")
+    if set(accesses) == {Access.WRITE}:
+        return gettext("create, change and delete %(what)s without seeing them")
     return gettext("see %(what)s") if accesses else ""
 
 

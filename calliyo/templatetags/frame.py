@@ -52,7 +52,10 @@ def when(moment: datetime | None) -> str | SafeString:
     if moment is None:
         return ""
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact(moment), spoken(moment, timezone.now())
+        '<time datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        exact(moment),
+        spoken(moment, timezone.now()),
     )
 
 

@@ -15,7 +15,8 @@ READS = [scope for scope in Scope if scope.endswith(":read")]
 
 def seed() -> dict[str, APIKey]:
     """Four keys: in step with Zoho, a dashboard, a form whose receiver failed, and a paused old dialler."""
-    zoho = _key("Zoho production", ["leads:read", "leads:write", "tags:read", "notes:write"], minutes=3, at="203.0.113.7")
+    in_step = ["leads:read", "leads:write", "tags:read", "notes:write"]
+    zoho = _key("Zoho production", in_step, minutes=3, at="203.0.113.7")
     looker = _key("Internal Looker", READS, minutes=41, at="198.51.100.20")
     form = _key("Marketing form", ["leads:write", "notes:read"], minutes=1700, at="192.0.2.14")
     dialler = _key("Old dialler", ["calls:read"], minutes=60 * 24 * 43, at="192.0.2.80")

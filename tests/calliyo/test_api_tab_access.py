@@ -17,7 +17,9 @@ TARGETS = [path for path in PATHS if path != "/settings" and not path.endswith("
 
 @pytest.fixture
 def manager(db):
-    return User.objects.create_user("ravi", "ravi@example.com", "battery staple", name="Ravi", role=Role.MANAGER)
+    return User.objects.create_user(
+        "ravi", "ravi@example.com", "battery staple", name="Ravi", role=Role.MANAGER
+    )
 
 
 def test_a_visitor_logs_in_and_lands_on_the_page_that_he_wanted(client, priya):
@@ -91,7 +93,9 @@ def test_pages_are_never_kept_and_allow_no_inline_code(desk):
     assert "onclick" not in page
 
 
-@pytest.mark.parametrize("query", ["&key=99999", "&key=99999999999999999999999", "&new=%00", "&q=%00%00", "&key=x"])
+@pytest.mark.parametrize(
+    "query", ["&key=99999", "&key=99999999999999999999999", "&new=%00", "&q=%00%00", "&key=x"]
+)
 def test_odd_addresses_show_the_list(desk, query):
     response = desk.client.get(f"{TAB}{query}", follow=True)
     assert response.status_code == 200

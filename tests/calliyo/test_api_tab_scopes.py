@@ -28,7 +28,9 @@ def ticked(page):
 def test_the_table_is_the_product_pages(desk, key_with):
     key = key_with("tags:read")
     page = desk.see(f"{TAB}&key={key.pk}&panel=scopes")
-    table = page[page.index('<table class="scopes">') : page.index("</table>", page.index('<table class="scopes">'))]
+    table = page[
+        page.index('<table class="scopes">') : page.index("</table>", page.index('<table class="scopes">'))
+    ]
     rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)[1:]
     told = []
     for row in rows:
@@ -63,7 +65,9 @@ def test_no_tick_at_all_is_no_access(desk, key_with):
 
 def test_a_scope_that_is_none_is_refused_and_the_ticks_are_kept(desk, key_with):
     key = key_with("tags:read")
-    response = desk.send(f"keys/{key.pk}/scopes", version=key.version, scopes=["leads:read", "customers:write"])
+    response = desk.send(
+        f"keys/{key.pk}/scopes", version=key.version, scopes=["leads:read", "customers:write"]
+    )
     assert response.status_code == 200
     assert ticked(text_of(response)) == ["leads:read"]
     key.refresh_from_db()

@@ -91,7 +91,9 @@ def test_an_event_without_its_scope_is_refused_at_the_field_with_the_scopes_name
     response = add(desk, key, events=["lead.created", "note.added"])
     page = text_of(response)
     assert "note.added needs the scope Notes read. Tick it under Scopes first." in page
-    assert re.search(r'value="note.added" checked aria-invalid="true" aria-describedby="id_events_error"', page)
+    assert re.search(
+        r'value="note.added" checked aria-invalid="true" aria-describedby="id_events_error"', page
+    )
     assert 'id="id_events_error"' in page
     assert f'value="{URL}"' in page
     assert not Webhook.objects.exists()
@@ -238,7 +240,9 @@ def test_a_deactivated_key_pauses_its_webhooks_and_a_lost_scope_strikes_events_o
 
 
 def test_a_test_event_shows_its_request_and_its_answer(desk, key, receiver):
-    webhook = subscribe(api_key=key, url=receiver.url, events=["lead.created", "call.completed"], secret="generate")
+    webhook = subscribe(
+        api_key=key, url=receiver.url, events=["lead.created", "call.completed"], secret="generate"
+    )
     page = text_of(desk.send(f"webhooks/{webhook.pk}/test", event="call.completed"))
     assert "X-Calliyo-Event: call.completed" in page
     assert "X-Calliyo-Signature: t=" in page

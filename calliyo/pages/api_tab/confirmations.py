@@ -20,13 +20,14 @@ COUNTED = 1000
 def create_dialog(user: User, slug: str, form: KeyForm | None = None) -> Overlay:
     """Create API Key, empty, from a starting point, or with what was typed and refused."""
     start = STARTS.get(slug)
-    ticked = form.data.getlist("scopes") if form else start.scopes if start else ()
-    form = form or KeyForm(initial={"name": start.name} if start else None)
+    if form is None:
+        initial = {"name": start.name, "scopes": start.scopes} if start else None
+        form = KeyForm(initial=initial)
     context = {
         "form": form,
         "form_number": form_numbers.issue(user),
         "start": start.slug if start else "",
-        "suggested": ticks(start.scopes, ticked) if start else [],
+        "suggested": ticks(start.scopes, form["scopes"].value() or ()) if start else [],
     }
     return Overlay(template="create.html", context=context)
 
@@ -54,5 +55,7 @@ def waiting_in_words(webhooks: Collection[int]) -> str:
     if count > COUNTED:
         return gettext("More than %(count)d deliveries wait and will not be sent.") % {"count": COUNTED}
     return ngettext(
-        "%(count)d delivery waits and will not be sent.", "%(count)d deliveries wait and will not be sent.", count
+        "%(count)d delivery waits and will not be sent.",
+        "%(count)d deliveries wait and will not be sent.",
+        count,
     ) % {"count": count}

@@ -26,5 +26,11 @@ def scopes_panel(
     scopes = key.scopes if ticked is None else ticked
     words = scope_table.words(key, scopes)
     return drawer(
-        key, "scopes", lines=scope_table.lines(scopes), words=words, form=form, notice=notice, version=key.version
+        key,
+        "scopes",
+        lines=scope_table.lines(scopes),
+        words=words,
+        form=form,
+        notice=notice,
+        version=key.version,
     )

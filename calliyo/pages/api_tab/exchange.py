@@ -40,7 +40,9 @@ def _outcome(result: AttemptResult) -> State:
     word = _status_line(result.status) if result.status else gettext("No answer")
     if result.failure is None:
         return State(tone="good", word=word)
-    return State(tone="bad", word=word, why=gettext("It failed: %(reason)s.") % {"reason": result.failure.words})
+    return State(
+        tone="bad", word=word, why=gettext("It failed: %(reason)s.") % {"reason": result.failure.words}
+    )
 
 
 def _request(url: str, sent: SentSample) -> str:

@@ -21,8 +21,15 @@ def add_domain_error(form: forms.BaseForm, error: DomainError) -> None:
     form.add_error(error.field if error.field in form.fields else None, error.detail)
 
 
-class KeyForm(forms.Form):
-    """Create API Key: a name, when it ends, and the scopes to begin with."""
+class PlainForm(forms.Form):
+    """Labels without a colon."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+
+
+class KeyForm(PlainForm):
+    """Create API Key: a name, when it ends (`expires`, whose choices are dated), and the scopes to begin with."""
 
     name = forms.CharField(
         label=_("Name"),
@@ -30,7 +37,6 @@ class KeyForm(forms.Form):
         help_text=_("Usually the system that will use it."),
         error_messages={"required": _("Give the key a name, such as “Zoho production”.")},
     )
-    expires = forms.ChoiceField(label=_("Expires"), required=False)
     expires_on = forms.DateField(
         label=_("Last day"),
         required=False,
@@ -40,12 +46,13 @@ class KeyForm(forms.Form):
     scopes = forms.MultipleChoiceField(choices=[(s.value, s.value) for s in Scope], required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+        super().__init__(*args, **kwargs)
         today = timezone.localdate()
-        spans = [(days, f"{label} ({_day(today + timedelta(days=int(days)))})") for days, label in SPANS.items()]
-        expires = self.fields["expires"]
-        assert isinstance(expires, forms.ChoiceField)
-        expires.choices = [("", _("Never")), *spans, (ON_A_DATE, _("On a date…"))]
+        spans = [
+            (days, f"{label} ({_day(today + timedelta(days=int(days)))})") for days, label in SPANS.items()
+        ]
+        choices = [("", _("Never")), *spans, (ON_A_DATE, _("On a date…"))]
+        self.fields["expires"] = forms.ChoiceField(label=_("Expires"), required=False, choices=choices)
         self.fields["expires_on"].widget.attrs["min"] = today.isoformat()
 
     def clean(self) -> dict[str, Any]:
@@ -78,19 +85,19 @@ class ScopesForm(forms.Form):
     stops_accepted = forms.CharField(required=False, widget=forms.HiddenInput)
 
 
-class DeleteForm(forms.Form):
+class DeleteForm(PlainForm):
     """Delete: the key's name, typed."""
 
     typed_name = forms.CharField(label=_("Type the name of the key"), strip=True, max_length=200)
 
     def __init__(self, *args: Any, key: APIKey, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+        super().__init__(*args, **kwargs)
         self.key = key
 
     def clean_typed_name(self) -> str:
         """Refuses any other name: this is what keeps a slip of the mouse from deleting."""
         typed: str = self.cleaned_data["typed_name"]
-        if typed != self.key.name.strip():
+        if typed != self.key.name:
             raise forms.ValidationError(_("This is not the key’s name."))
         return typed
 

@@ -38,7 +38,9 @@ def create_key(request: AdminRequest) -> HttpResponse:
         request,
         minted,
         headline=gettext("The key is created"),
-        advice=gettext("Next: click Configure on the key to tick what it may read and write, and to add webhooks."),
+        advice=gettext(
+            "Next: click Configure on the key to tick what it may read and write, and to add webhooks."
+        ),
     )
 
 
@@ -64,7 +66,9 @@ def regenerate_key(request: AdminRequest, key_id: int) -> HttpResponse:
 def deactivate_key(request: AdminRequest, key_id: int) -> HttpResponse:
     """Refuses the key's token from now on; its events wait."""
     key = operations.deactivate_key(key=APIKey.objects.get(pk=key_id))
-    text = gettext("“%(name)s” is deactivated: its token is refused. Deliveries are kept until it is active again.")
+    text = gettext(
+        "“%(name)s” is deactivated: its token is refused. Deliveries are kept until it is active again."
+    )
     messages.success(request, text % {"name": key.name})
     return redirect(_back(request, key))
 
@@ -86,7 +90,9 @@ def delete_key(request: AdminRequest, key_id: int) -> HttpResponse:
     if not form.is_valid():
         return api_page(request, delete_dialog(key, form))
     operations.delete_key(key=key)
-    messages.success(request, gettext("“%(name)s” is deleted. Its token no longer works.") % {"name": key.name})
+    messages.success(
+        request, gettext("“%(name)s” is deleted. Its token no longer works.") % {"name": key.name}
+    )
     return redirect(api_tab_address())
 
 
@@ -119,9 +125,16 @@ def _already_sent(request: AdminRequest) -> HttpResponse:
     return redirect(api_tab_address())
 
 
-def _token_shown(request: AdminRequest, minted: operations.MintedKey, *, headline: str, advice: str) -> HttpResponse:
+def _token_shown(
+    request: AdminRequest, minted: operations.MintedKey, *, headline: str, advice: str
+) -> HttpResponse:
     # Not the bare token: Django logs a template's whole context, as reprs, when debugging is on.
-    context = {"minted": minted, "headline": headline, "advice": advice, "me_url": f"{settings.BASE_URL}/public/me"}
+    context = {
+        "minted": minted,
+        "headline": headline,
+        "advice": advice,
+        "me_url": f"{settings.BASE_URL}/public/me",
+    }
     return api_page(request, Overlay(template="token.html", context=context))
 
 

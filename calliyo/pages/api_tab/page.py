@@ -37,8 +37,15 @@ def api_page(request: AdminRequest, overlay: Overlay | None = None) -> HttpRespo
     A refused form is a 200 too, as everywhere in Django: browsers report other answers as faults of the page.
     """
     search = request.GET.get("q", "").replace("\x00", "").strip()[:100]
-    page = ApiPage(keys=key_list(search), search=search, list=api_tab_address(), starts=tuple(STARTS.values()))
-    context: dict[str, object] = {"title": gettext("Settings"), "tabs": TABS, "current_tab": TABS["api"], "page": page}
+    page = ApiPage(
+        keys=key_list(search), search=search, list=api_tab_address(), starts=tuple(STARTS.values())
+    )
+    context: dict[str, object] = {
+        "title": gettext("Settings"),
+        "tabs": TABS,
+        "current_tab": TABS["api"],
+        "page": page,
+    }
     if overlay:
         context |= {"overlay": f"pages/api/{overlay.template}", **overlay.context}
     return render(request, "pages/api/tab.html", context)

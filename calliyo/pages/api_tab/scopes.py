@@ -30,7 +30,9 @@ def save_scopes(request: AdminRequest, key_id: int) -> HttpResponse:
         return _not_saved(request, key, ticked, form)
     scopes = in_order(form.cleaned_data["scopes"])
     if scope_table.words(key, scopes).stops_mark not in {"", form.cleaned_data["stops_accepted"]}:
-        return _not_saved(request, key, ticked, form, gettext("Not saved yet: this stops events. Save again to go on."))
+        return _not_saved(
+            request, key, ticked, form, gettext("Not saved yet: this stops events. Save again to go on.")
+        )
     try:
         _save(key_id=key_id, version=form.cleaned_data["version"], scopes=scopes)
     except ChangedMeanwhile:

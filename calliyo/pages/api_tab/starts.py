@@ -24,7 +24,9 @@ STARTS: dict[str, Start] = {
         Start(
             slug="zoho",
             name="Zoho production",
-            purpose=_("Keeps another CRM in step: reads and writes leads, adds notes, reads statuses, tags and agents."),
+            purpose=_(
+                "Keeps another CRM in step: reads and writes leads, adds notes, reads statuses, tags and agents."
+            ),
             scopes=(
                 Scope.LEADS_READ,
                 Scope.LEADS_WRITE,

@@ -37,4 +37,7 @@ def last_change(key: APIKey, now: datetime) -> str:
     entry = AuditEntry.objects.filter(api_key_id=key.pk).first()
     if entry is None:
         return ""
-    return gettext("%(name)s, %(when)s") % {"name": entry.actor_name or entry.actor_type, "when": spoken(entry.at, now)}
+    return gettext("%(name)s, %(when)s") % {
+        "name": entry.actor_name or entry.actor_type,
+        "when": spoken(entry.at, now),
+    }

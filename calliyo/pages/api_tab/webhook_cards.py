@@ -1,6 +1,5 @@
 """The Webhooks panel of the drawer: a card a webhook, and what is open on one of them."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from django.db.models import F
@@ -17,7 +16,7 @@ from calliyo.pages.api_tab.health import State, events_without_scope, webhook_st
 from calliyo.pages.api_tab.page import Overlay
 from calliyo.pages.api_tab.webhook_form import ORDERINGS, WebhookForm
 from leads.models import User
-from webhooks.models import Webhook
+from webhooks.models import Ordering, Webhook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +91,9 @@ def _card(webhook: Webhook, key: APIKey, health: str | None, now_open: Open) -> 
     )
 
 
-def _facts(webhook: Webhook) -> Collection[str]:
+def _facts(webhook: Webhook) -> list[str]:
     signed = gettext("Signed with its secret") if webhook.secret else gettext("Not signed: it has no secret")
-    facts = [signed, str(dict(ORDERINGS)[webhook.ordering]).lower()]
+    facts = [signed, str(dict(ORDERINGS)[Ordering(webhook.ordering)]).lower()]
     if webhook.skip_own:
         facts.append(gettext("skips the changes of its own key"))
     return facts

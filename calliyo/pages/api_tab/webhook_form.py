@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apikeys.models import APIKey
+from calliyo.pages.api_tab.forms import PlainForm
 from calliyo.pages.api_tab.health import events_without_scope
 from calliyo.pages.wording import titled
 from webhooks.catalogue import CATALOGUE, EventType, needed_scope
@@ -34,23 +35,26 @@ class EventChoice:
     needs: str
 
 
-class WebhookForm(forms.Form):
-    """URL, events, secret, order."""
+class WebhookForm(PlainForm):
+    """URL, events, secret (`secret_choice` says how, and depends on whether there is one), order."""
 
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
     url = forms.CharField(
         label=_("URL"),
         max_length=2000,
-        widget=forms.URLInput(attrs={"placeholder": "https://", "autocomplete": "off", "spellcheck": "false"}),
+        widget=forms.URLInput(
+            attrs={"placeholder": "https://", "autocomplete": "off", "spellcheck": "false"}
+        ),
         help_text=_("Your endpoint. Calliyo POSTs each event to it as JSON."),
-        error_messages={"required": _("Give the URL that shall receive the events, beginning with https://.")},
+        error_messages={
+            "required": _("Give the URL that shall receive the events, beginning with https://.")
+        },
     )
     events = forms.MultipleChoiceField(
         label=_("Events"),
         choices=[(event.value, event.value) for event in EventType],
         error_messages={"required": _("Tick at least one event.")},
     )
-    secret_choice = forms.ChoiceField(label=_("Secret"), widget=forms.RadioSelect)
     secret = forms.CharField(
         label=_("Your secret"),
         required=False,
@@ -62,17 +66,20 @@ class WebhookForm(forms.Form):
     )
     ordering = forms.ChoiceField(label=_("Order"), choices=ORDERINGS)
     skip_own = forms.BooleanField(
-        label=_("Skip the changes that this key made itself, so that two systems in step never echo each other"),
+        label=_(
+            "Skip the changes that this key made itself, so that two systems in step never echo each other"
+        ),
         required=False,
     )
 
     def __init__(self, *args: Any, key: APIKey, webhook: Webhook | None = None, **kwargs: Any) -> None:
         kwargs.setdefault("initial", _saved(webhook))
-        super().__init__(*args, label_suffix="", **kwargs)
+        super().__init__(*args, **kwargs)
         self.key = key
-        choice = self.fields["secret_choice"]
-        assert isinstance(choice, forms.ChoiceField)
-        choice.choices = _secret_choices(has_secret=bool(webhook and webhook.secret))
+        choices = _secret_choices(has_secret=bool(webhook and webhook.secret))
+        self.fields["secret_choice"] = forms.ChoiceField(
+            label=_("Secret"), widget=forms.RadioSelect, choices=choices
+        )
 
     def event_choices(self) -> list[EventChoice]:
         """The nine events with the product page's words."""
@@ -140,5 +147,7 @@ def _saved(webhook: Webhook | None) -> dict[str, Any]:
 
 def _secret_choices(*, has_secret: bool) -> list[tuple[str, Any]]:
     keep = [(KEEP, _("Keep the secret that it has"))] if has_secret else []
-    generate = _("Generate a new one; the old one signs too for 24 hours") if has_secret else _("Generate one")
+    generate = (
+        _("Generate a new one; the old one signs too for 24 hours") if has_secret else _("Generate one")
+    )
     return [*keep, (GENERATE, generate), (TYPED, _("Type my own")), (NONE, _("None: events are not signed"))]

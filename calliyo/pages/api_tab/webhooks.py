@@ -31,7 +31,9 @@ def add_webhook(request: AdminRequest, key_id: int) -> HttpResponse:
     if not form.is_valid():
         return _form_again(request, key, None, form)
     try:
-        webhook = _add(user=request.user, number=request.POST.get("form_number", ""), key_id=key_id, form=form)
+        webhook = _add(
+            user=request.user, number=request.POST.get("form_number", ""), key_id=key_id, form=form
+        )
     except form_numbers.FormAlreadyUsed as used:
         messages.warning(request, used.detail)
         return redirect(_panel(key))
@@ -110,7 +112,8 @@ def send_test_event(request: AdminRequest, webhook_id: int) -> HttpResponse:
         sent = operations.run_test_event(webhook=webhook, event_type=event_type)
     except DomainError as error:
         return _shown(request, webhook.api_key, Open(notice=error.detail))
-    return _shown(request, webhook.api_key, Open(webhook_id=webhook.pk, exchange=exchange(webhook.url, event_type, sent)))
+    seen = exchange(webhook.url, event_type, sent)
+    return _shown(request, webhook.api_key, Open(webhook_id=webhook.pk, exchange=seen))
 
 
 @unit_of_work
@@ -141,7 +144,9 @@ def _the_webhook(webhook_id: int) -> Webhook:
 def _saved(request: AdminRequest, key: APIKey, webhook: Webhook, form: WebhookForm) -> HttpResponse:
     messages.success(request, gettext("Saved"))
     if form.generates_secret():
-        return _shown(request, key, Open(webhook_id=webhook.pk, secret=operations.reveal_secret(webhook) or ""))
+        return _shown(
+            request, key, Open(webhook_id=webhook.pk, secret=operations.reveal_secret(webhook) or "")
+        )
     return redirect(_panel(key))
 
 
