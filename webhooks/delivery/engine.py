@@ -1,0 +1,294 @@
+"""The engine: lives in a worker process, takes pokes, sweeps by itself, and serves webhooks under leases.
+
+One thread decides and talks to the database (`_run`), one renews the leases, others wait for receivers
+(`RunThreads`). The database is the truth: whatever is lost here, the rows are still due.
+"""
+
+import logging
+import os
+import random
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
+
+from webhooks.delivery.claim import LeaseLost, claim
+from webhooks.delivery.clock import database_now
+from webhooks.delivery.lease import (
+    RENEW_SECONDS,
+    Lease,
+    due_webhooks,
+    hold,
+    release_leases,
+    renew_leases,
+    sendable,
+    take_leases,
+)
+from webhooks.delivery.pokes import Pokes
+from webhooks.delivery.record import Outcome, record, without_answer
+from webhooks.delivery.run import Run, RunThreads, split
+from webhooks.delivery.send import AttemptResult, Sender
+from webhooks.delivery.sequence import give_positions, number_deliveries
+from webhooks.delivery.target import Target, target_of
+from webhooks.operations import turn_off_gone
+from webhooks.secrets import UndecryptableSecret
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 2.0
+TICK_SECONDS = 0.05
+BATCH = 100
+MAX_RUNS = 4
+SLOW_SECONDS = 0.02
+"""An attempt that takes longer waits for its receiver: only then is another thread worth its while."""
+MAX_SERVED = 1000
+HOLD_SECONDS = 60
+PAUSE_AFTER_FAULT = 1.0
+LONGEST_ALARM = 120.0
+"""Retries that are due later are found by the sweep: two seconds are nothing to them."""
+
+
+@dataclass(slots=True)
+class Served:
+    """A webhook whose lease is ours, and what is on its way to it.
+
+    A fast endpoint is served fastest by one thread; for one that makes us wait, more run at once with each success.
+    """
+
+    lease: Lease
+    runs: list[Run] = field(default_factory=list)
+    allowed_runs: int = 1
+    slow: bool = False
+    wanted: bool = True
+
+    def room(self) -> int:
+        """How many more runs may start now."""
+        if not self.lease.holds():
+            return 0
+        return (self.allowed_runs if self.slow else 1) - len(self.runs)
+
+    def learn(self, result: AttemptResult) -> None:
+        """Takes what one attempt says of the endpoint."""
+        self.slow = result.timings.total >= SLOW_SECONDS
+        self.allowed_runs = min(self.allowed_runs + 1, MAX_RUNS) if result.succeeded else 1
+
+    def idle(self) -> bool:
+        """Whether there is nothing on its way, and nothing to be done or no right to do it."""
+        return not self.runs and (not self.wanted or not self.lease.holds())
+
+
+class Engine:
+    """Serves every webhook that it can get the lease of, until it is stopped."""
+
+    def __init__(self, *, sender: Sender, schedule: Sequence[float]) -> None:
+        self._sender = sender
+        self._schedule = schedule
+        self._holder = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex}"
+        self._pokes = Pokes()
+        self._threads = RunThreads(sender, self._pokes.wake)
+        self._served: dict[int, Served] = {}
+        self._served_lock = threading.Lock()
+        self._unrecorded: list[Outcome] = []
+        self._gone: set[int] = set()
+        self._sweep_at = 0.0
+        self._stopping = threading.Event()
+        self._ended = threading.Event()
+        self._main = threading.Thread(target=self._run, name="calliyo-engine", daemon=True)
+        self._renewer = threading.Thread(target=self._renew, name="calliyo-leases", daemon=True)
+
+    def start(self) -> None:
+        """Starts the engine's own threads; after the fork, never before."""
+        self._main.start()
+        self._renewer.start()
+
+    def poke(self, webhook_ids: Sequence[int]) -> None:
+        """These webhooks may have something due. Returns at once."""
+        self._pokes.put(webhook_ids)
+
+    def stop(self, patience: float) -> None:
+        """Begins no further request, waits for those under way at most `patience` seconds, records, gives back."""
+        self._stopping.set()
+        self._pokes.wake()
+        self._main.join(patience)
+        self._renewer.join(1.0)
+        self._sender.close()
+
+    # ── The deciding thread ─────────────────────────────────────────────────────────────────────────────
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set() or self._on_their_way():
+                self._pokes.wait(TICK_SECONDS if self._on_their_way() else self._until_sweep())
+                self._guarded_turn()
+            self._guarded(self._release_idle)
+        finally:
+            self._ended.set()
+            connection.close()
+
+    def _guarded_turn(self) -> None:
+        if not self._guarded(self._turn):
+            time.sleep(PAUSE_AFTER_FAULT)
+
+    def _guarded(self, step: Callable[[], None]) -> bool:
+        """Whether `step` was done; a database that is away is waited for, a fault of ours is told, neither ends us."""
+        try:
+            connection.close_if_unusable_or_obsolete()
+            step()
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning(
+                "The engine lost its database and tries again: %s", str(error).strip() or repr(error)
+            )
+            connection.close()
+            return False
+        except Exception:
+            logger.exception("A fault in the engine; what it was about stays due")
+            return False
+        return True
+
+    def _turn(self) -> None:
+        self._collect()
+        if self._stopping.is_set():
+            for served in self._served.values():
+                for run in served.runs:
+                    run.stop()
+        else:
+            self._lease(self._wanted())
+            self._advance()
+        self._release_idle()
+
+    def _on_their_way(self) -> bool:
+        return bool(self._unrecorded) or any(served.runs for served in self._served.values())
+
+    def _until_sweep(self) -> float:
+        return max(0.0, self._sweep_at - time.monotonic())
+
+    def _collect(self) -> None:
+        """Takes what the runs have brought, and records it; what can't be recorded now is kept."""
+        for served in self._served.values():
+            for run in list(served.runs):
+                finished = run.finished  # read first: what it brought before is then all there
+                while run.outcomes:
+                    outcome = run.outcomes.popleft()
+                    served.learn(outcome.result)
+                    self._unrecorded.append(outcome)
+                if finished:
+                    served.runs.remove(run)
+                    served.wanted = True
+        if self._unrecorded:
+            self._record()
+        while self._gone:
+            turn_off_gone(min(self._gone))
+            self._gone.discard(min(self._gone))
+
+    def _record(self) -> None:
+        try:
+            self._write(self._unrecorded)
+        except (DataError, IntegrityError):
+            # One answer of a stranger's that the database refuses must not keep the others from being recorded.
+            logger.exception("Outcomes were refused; they are recorded one by one, without the answers")
+            while self._unrecorded:
+                self._write([without_answer(self._unrecorded[0])])
+
+    def _write(self, outcomes: Sequence[Outcome]) -> None:
+        recorded = record(outcomes, holder=self._holder, schedule=self._schedule, jitter=_jitter)
+        self._unrecorded = self._unrecorded[len(outcomes) :]
+        self._gone |= recorded.gone
+        for webhook_id, seconds in recorded.retries.items():
+            if seconds < LONGEST_ALARM:
+                self._pokes.put_after(webhook_id, seconds)
+        if recorded.stale:
+            logger.warning(
+                "%d outcomes came under lost leases; their deliveries are sent again", recorded.stale
+            )
+
+    def _wanted(self) -> set[int]:
+        """What to look at now: poked, or found by the sweep. For what is served already, that is noted."""
+        wanted = self._pokes.take()
+        if time.monotonic() >= self._sweep_at:
+            self._sweep_at = time.monotonic() + SWEEP_SECONDS
+            give_positions()
+            wanted.update(due_webhooks(database_now()))
+        for webhook_id in wanted & self._served.keys():
+            self._served[webhook_id].wanted = True
+        return wanted - self._served.keys()
+
+    def _lease(self, wanted: set[int]) -> None:
+        room = MAX_SERVED - len(self._served)
+        if not wanted or room <= 0:
+            return
+        due = due_webhooks(database_now(), among=wanted)
+        leases = take_leases(due[:room], holder=self._holder) if due else []
+        with self._served_lock:
+            self._served.update((lease.webhook_id, Served(lease)) for lease in leases)
+        self._pokes.settle(wanted.difference(due))
+        self._pokes.settle(lease.webhook_id for lease in leases)
+        self._pokes.put_later(set(due).difference(self._served))
+
+    def _advance(self) -> None:
+        """Starts runs where something is due and may be sent."""
+        ready = [
+            webhook_id for webhook_id, served in self._served.items() if served.wanted and served.room() > 0
+        ]
+        if not ready:
+            return
+        give_positions()
+        number_deliveries(ready)
+        for webhook_id in ready:
+            served = self._served[webhook_id]
+            served.wanted = False
+            try:
+                self._start_run(served)
+            except LeaseLost:
+                served.lease.ours_until = 0.0
+
+    def _start_run(self, served: Served) -> None:
+        now = database_now()
+        webhook = sendable(now).select_related("api_key").filter(pk=served.lease.webhook_id).first()
+        if webhook is None:
+            return
+        try:
+            target: Target = target_of(webhook, now)
+        except UndecryptableSecret as error:
+            logger.error("Webhook %s is held: %s", webhook.pk, error.detail)
+            hold(webhook.pk, until=now + timedelta(seconds=HOLD_SECONDS), reason=f"held: {error.detail}")
+            return
+        busy = frozenset[int]().union(*(run.leads for run in served.runs))
+        parcels = claim(target, served.lease, holder=self._holder, now=now, limit=BATCH, busy_leads=busy)
+        for part in split(parcels, max(1, served.room())):
+            run = Run(target, served.lease, part)
+            served.runs.append(run)
+            self._threads.start(run)
+
+    def _release_idle(self) -> None:
+        """Gives back what has nothing on its way and nothing more to do; drops what is no longer ours."""
+        leaving = self._stopping.is_set()
+        idle = [served for served in self._served.values() if served.idle() or (leaving and not served.runs)]
+        if not idle:
+            return
+        release_leases([served.lease for served in idle], holder=self._holder)
+        with self._served_lock:
+            for served in idle:
+                del self._served[served.lease.webhook_id]
+
+    # ── The thread that renews ──────────────────────────────────────────────────────────────────────────
+
+    def _renew(self) -> None:
+        try:
+            while not self._ended.wait(RENEW_SECONDS):
+                self._guarded(self._renew_once)
+        finally:
+            connection.close()
+
+    def _renew_once(self) -> None:
+        with self._served_lock:
+            leases = [served.lease for served in self._served.values()]
+        renew_leases(leases, holder=self._holder)
+
+
+def _jitter() -> float:
+    return random.uniform(-1, 1)  # noqa: S311 (spreads retries; not a secret)

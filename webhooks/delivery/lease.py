@@ -1,0 +1,113 @@
+"""Leases: which worker serves a webhook. Eight seconds by the database's clock, renewed every two.
+
+The lease's number fences: a result counts only under the number that it was sent under.
+"""
+
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+
+from webhooks.delivery.clock import database_now
+from webhooks.models import Delivery, DeliveryState, EndpointState, Webhook
+
+LEASE_SECONDS = 8.0
+RENEW_SECONDS = 2.0
+# A request may begin only while the lease surely has this long to live, by our own clock.
+SAFETY_SECONDS = 1.0
+MAX_FOUND = 1000
+
+
+@dataclass(slots=True)
+class Lease:
+    """Our right to serve a webhook. `ours_until` is on this process's monotonic clock, never too late."""
+
+    webhook_id: int
+    number: int
+    ours_until: float
+
+    def holds(self) -> bool:
+        """Whether a request may begin under it."""
+        return time.monotonic() < self.ours_until
+
+
+def due_webhooks(now: datetime, *, among: Collection[int] | None = None) -> list[int]:
+    """Webhooks that have something due and may be sent to now; of those in `among`, where it is given."""
+    due = Delivery.objects.filter(
+        webhook_id=OuterRef("pk"), state=DeliveryState.WAITING, next_attempt_at__lte=now
+    )
+    webhooks = sendable(now) if among is None else sendable(now).filter(pk__in=among)
+    not_held = Q(state=None) | Q(state__held_until=None) | Q(state__held_until__lte=now)
+    return list(
+        webhooks.filter(not_held, Exists(due)).order_by("pk").values_list("pk", flat=True)[:MAX_FOUND]
+    )
+
+
+def sendable(now: datetime) -> QuerySet[Webhook]:
+    """Webhooks that are on, of keys that are active and not expired."""
+    unexpired = Q(api_key__expires_at=None) | Q(api_key__expires_at__gt=now)
+    return Webhook.objects.filter(unexpired, active=True, api_key__active=True)
+
+
+def take_leases(webhook_ids: Collection[int], *, holder: str) -> list[Lease]:
+    """Takes those that nobody has, passing over what another takes at this moment."""
+    _make_missing_states(webhook_ids)
+    asked_at = time.monotonic()
+    with transaction.atomic():
+        now = database_now()
+        free = Q(leased_until=None) | Q(leased_until__lte=now)
+        rows = EndpointState.objects.filter(free, webhook_id__in=webhook_ids).order_by("webhook_id")
+        numbers = dict(
+            rows.select_for_update(skip_locked=True, no_key=True).values_list("webhook_id", "lease_number")
+        )
+        EndpointState.objects.filter(webhook_id__in=numbers).update(
+            lease_number=F("lease_number") + 1,
+            lease_holder=holder,
+            leased_until=now + timedelta(seconds=LEASE_SECONDS),
+        )
+    until = _ours_until(asked_at)
+    return [Lease(webhook_id, number + 1, until) for webhook_id, number in numbers.items()]
+
+
+def renew_leases(leases: Iterable[Lease], *, holder: str) -> None:
+    """Makes those that are still ours last from now on; the others keep their end, and then hold no more."""
+    by_id = {lease.webhook_id: lease for lease in leases}
+    if not by_id:
+        return
+    asked_at = time.monotonic()
+    ours = EndpointState.objects.filter(webhook_id__in=by_id, lease_holder=holder)
+    ours.update(leased_until=database_now() + timedelta(seconds=LEASE_SECONDS))
+    for webhook_id, number in ours.values_list("webhook_id", "lease_number"):
+        lease = by_id[webhook_id]
+        if lease.number == number:
+            lease.ours_until = _ours_until(asked_at)
+
+
+def release_leases(leases: Collection[Lease], *, holder: str) -> None:
+    """Gives them back, so that the next poke finds them free wherever it comes."""
+    ids = [lease.webhook_id for lease in leases]
+    EndpointState.objects.filter(webhook_id__in=ids, lease_holder=holder).update(
+        leased_until=None, lease_holder=""
+    )
+
+
+def hold(webhook_id: int, *, until: datetime, reason: str) -> None:
+    """Has no attempt made before `until`, and says why in the log of what waits; no attempt is counted."""
+    EndpointState.objects.filter(webhook_id=webhook_id).update(held_until=until)
+    Delivery.objects.filter(webhook_id=webhook_id, state=DeliveryState.WAITING).exclude(
+        last_error=reason
+    ).update(last_error=reason)
+
+
+def _ours_until(asked_at: float) -> float:
+    return asked_at + LEASE_SECONDS - SAFETY_SECONDS
+
+
+def _make_missing_states(webhook_ids: Collection[int]) -> None:
+    known = set(EndpointState.objects.filter(webhook_id__in=webhook_ids).values_list("webhook_id", flat=True))
+    missing = [EndpointState(webhook_id=webhook_id) for webhook_id in webhook_ids if webhook_id not in known]
+    if missing:
+        EndpointState.objects.bulk_create(missing, ignore_conflicts=True)

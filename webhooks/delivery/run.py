@@ -1,0 +1,140 @@
+"""Runs: a webhook's next parcels, sent one after another by one thread. Threads are for waiting, so they are many."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from webhooks.delivery.claim import Parcel
+from webhooks.delivery.failures import Failure, FailureCode
+from webhooks.delivery.lease import Lease
+from webhooks.delivery.record import Outcome
+from webhooks.delivery.send import AttemptResult, Sender, Timings
+from webhooks.delivery.target import Target
+
+logger = logging.getLogger(__name__)
+
+MAX_RUN_SECONDS = 1.0
+"""So long what was read of key and webhook may be believed: then the rest is claimed anew."""
+MAX_THREADS = 512
+MAX_IDLE_SECONDS = 30.0
+
+
+class Run:
+    """Parcels of one webhook for one thread. The engine reads `outcomes` while it goes on."""
+
+    def __init__(self, target: Target, lease: Lease, parcels: Sequence[Parcel]) -> None:
+        self.target = target
+        self.parcels = parcels
+        self.outcomes: deque[Outcome] = deque()
+        self.started_at = time.monotonic()
+        self.finished = False
+        self.last_succeeded = True
+        self._lease = lease
+        self._lease_number = lease.number
+        self._stop_at = self.started_at + MAX_RUN_SECONDS
+        self._stopped = False
+
+    @property
+    def leads(self) -> frozenset[int]:
+        """The leads that have something in it."""
+        return frozenset(parcel.lead_id for parcel in self.parcels)
+
+    def stop(self) -> None:
+        """Begins no further request."""
+        self._stopped = True
+
+    def send_all(self, sender: Sender) -> None:
+        """Sends while it may; within a lane, nothing goes after a failure."""
+        failed_lanes: set[int] = set()
+        for parcel in self.parcels:
+            if self._stopped or time.monotonic() >= self._stop_at or not self._lease.holds():
+                return
+            if parcel.lane in failed_lanes:
+                continue
+            outcome = self._attempted(parcel, sender)
+            self.outcomes.append(outcome)
+            self.last_succeeded = outcome.result.succeeded
+            if not outcome.result.succeeded:
+                failed_lanes.add(parcel.lane)
+
+    def _attempted(self, parcel: Parcel, sender: Sender) -> Outcome:
+        started_at = datetime.now(UTC)
+        before = time.monotonic()
+        headers: dict[str, str] = {}
+        try:
+            headers = self.target.request_headers(
+                event_type=parcel.event_type,
+                message_id=parcel.message_id,
+                delivery=str(parcel.delivery_id),
+                sequence=parcel.sequence,
+                body=parcel.body,
+            )
+            result = sender.send(self.target.url, headers=headers, body=parcel.body)
+        except Exception as error:
+            logger.exception("Delivery %s could not be sent", parcel.delivery_id)
+            failure = Failure(FailureCode.INTERNAL, f"Calliyo could not send this: {type(error).__name__}")
+            result = AttemptResult(timings=Timings(total=time.monotonic() - before), failure=failure)
+        return Outcome(
+            parcel=parcel,
+            webhook_id=self.target.webhook_id,
+            lease_number=self._lease_number,
+            started_at=started_at,
+            request_headers=self.target.shown(headers),
+            result=result,
+        )
+
+
+def split(parcels: Sequence[Parcel], runs: int) -> list[list[Parcel]]:
+    """The parcels in at most so many runs; a lane stays whole, in its order."""
+    parts: list[list[Parcel]] = [[] for _ in range(runs)]
+    part_of: dict[int, list[Parcel]] = {}
+    for parcel in parcels:
+        part = part_of.setdefault(parcel.lane, parts[len(part_of) % runs])
+        part.append(parcel)
+    return [part for part in parts if part]
+
+
+class RunThreads:
+    """Threads that carry out runs: made when there is none idle, at most `MAX_THREADS`, gone after idling a while.
+
+    They are daemons: a receiver that hangs does not keep the process from ending.
+    """
+
+    def __init__(self, sender: Sender, when_finished: Callable[[], None]) -> None:
+        self._sender = sender
+        self._when_finished = when_finished
+        self._changed = threading.Condition()
+        self._runs: deque[Run] = deque()
+        self._idle = 0
+        self._count = 0
+
+    def start(self, run: Run) -> None:
+        """Has `run` carried out; it waits while all threads are busy."""
+        with self._changed:
+            self._runs.append(run)
+            if self._idle >= len(self._runs) or self._count >= MAX_THREADS:
+                self._changed.notify()
+                return
+            self._count += 1
+        threading.Thread(target=self._work, name="calliyo-send", daemon=True).start()
+
+    def _work(self) -> None:
+        while (run := self._next()) is not None:
+            try:
+                run.send_all(self._sender)
+            finally:
+                run.finished = True
+                self._when_finished()
+
+    def _next(self) -> Run | None:
+        with self._changed:
+            self._idle += 1
+            self._changed.wait_for(lambda: self._runs, timeout=MAX_IDLE_SECONDS)
+            self._idle -= 1
+            if self._runs:
+                return self._runs.popleft()
+            self._count -= 1
+            return None

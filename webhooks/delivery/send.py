@@ -1,0 +1,293 @@
+"""One HTTP attempt: kept-alive connections used directly, one deadline over every byte, no redirects.
+
+urllib3 opens the connection (TLS), `http.client` reads the answer; the request is written here in one piece.
+There is no `Session`: so no redirects, cookies, proxies or credentials from the environment, by construction.
+"""
+
+import http.client
+import io
+import re
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+import certifi
+
+from webhooks.delivery.addresses import Reach
+from webhooks.delivery.deadline import Deadline
+from webhooks.delivery.failures import AnswerBroken, Failure, FailureCode, failure_of, status_failure
+from webhooks.delivery.guard import GuardedConnection, GuardedTLSConnection, Resolver
+from webhooks.delivery.idle import IdleConnections
+from webhooks.delivery.urls import Endpoint, InvalidUrl, parse_url
+
+MAX_READ = 64 * 1024
+MAX_KEPT = 2 * 1024
+MAX_HEADERS_KEPT = 4 * 1024
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Seconds that each step took; `first_byte`: from the request's last byte to the answer's first.
+
+    `dns`, `connect` and `tls` are null on a connection that was kept alive, and where it did not come so far.
+    """
+
+    dns: float | None = None
+    connect: float | None = None
+    tls: float | None = None
+    first_byte: float | None = None
+    total: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptResult:
+    """What came of one attempt: the answer, if there was one, and why it counts as a failure, if it does.
+
+    `body` is the answer's first 2 kB as they came, `address` what was connected to; a `status` may stand beside a
+    failure (a body that never ended).
+    """
+
+    status: int | None = None
+    address: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    timings: Timings
+    failure: Failure | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.failure is None
+
+
+class _Answer(io.RawIOBase):
+    """The socket as `http.client` reads it: each read under what is left of the deadline, 64 kB in all."""
+
+    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+        self._sock = sock
+        self._deadline = deadline
+        self.bytes_read = 0
+        self.first_byte_at: float | None = None
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed names a private buffer type
+        room = MAX_READ - self.bytes_read
+        if room <= 0:
+            raise AnswerBroken("longer than 64 kB")
+        self._sock.settimeout(self._deadline.remaining())
+        count = self._sock.recv_into(buffer, min(room, len(buffer)))
+        if self.first_byte_at is None and count:
+            self.first_byte_at = time.monotonic()
+        self.bytes_read += count
+        return count
+
+
+class Sender:
+    """POSTs to strangers' URLs; one per process, made after the fork, used by many threads."""
+
+    def __init__(
+        self,
+        *,
+        reach: Reach,
+        timeout: float,
+        resolver: Resolver | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.reach = reach
+        self.timeout = timeout
+        self._resolver = resolver or Resolver()
+        self._tls = tls or tls_context()
+        self._idle = IdleConnections()
+
+    def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> AttemptResult:
+        """One POST of `body` to `url`. Whatever the other side does, a result comes within the timeout."""
+        started = time.monotonic()
+        deadline = Deadline(self.timeout)
+        try:
+            endpoint = parse_url(url, self.reach)
+        except InvalidUrl as error:
+            failure = Failure(FailureCode.URL_REFUSED, error.detail)
+            return AttemptResult(timings=Timings(total=time.monotonic() - started), failure=failure)
+        request = request_bytes(endpoint, headers, body)
+        kept = self._idle.take(endpoint)
+        if kept is not None:
+            exchange = _Exchange(kept, deadline, started, self.timeout)
+            result = exchange.result(request)
+            # The peer closed it between two requests, as any server may: not a failure of the endpoint.
+            if not exchange.was_stale:
+                return self._given_back(endpoint, exchange, result)
+        exchange = _Exchange(self._connection(endpoint), deadline, started, self.timeout)
+        return self._given_back(endpoint, exchange, exchange.result(request))
+
+    def close(self) -> None:
+        """Closes the connections that are idle."""
+        self._idle.close()
+
+    def _given_back(self, endpoint: Endpoint, exchange: "_Exchange", result: AttemptResult) -> AttemptResult:
+        if exchange.reusable:
+            self._idle.keep(endpoint, exchange.connection)
+        else:
+            exchange.connection.close()
+        return result
+
+    def _connection(self, endpoint: Endpoint) -> GuardedConnection:
+        connection: GuardedConnection
+        if endpoint.scheme == "https":
+            connection = GuardedTLSConnection(endpoint.host, endpoint.port, ssl_context=self._tls)
+        else:
+            connection = GuardedConnection(endpoint.host, endpoint.port)
+        connection.reach = self.reach
+        connection.resolver = self._resolver
+        return connection
+
+
+class _Exchange:
+    """One request and its answer on one connection, and what is known of it so far when it breaks off."""
+
+    def __init__(
+        self, connection: GuardedConnection, deadline: Deadline, started: float, timeout: float
+    ) -> None:
+        self.connection = connection
+        self.reusable = False
+        self.was_stale = False
+        self._deadline = deadline
+        self._started = started
+        self._timeout = timeout
+        self._reused = connection.sock is not None
+        self._sent_at: float | None = None
+        self._tls_seconds: float | None = None
+        self._answer: _Answer | None = None
+        self._status: int | None = None
+        self._headers: dict[str, str] = {}
+        self._body = bytearray()
+
+    def result(self, request: bytes) -> AttemptResult:
+        """Sends and reads; every error that the other side can cause becomes a failure in words."""
+        try:
+            self._connect()
+            self._write(request)
+            failure = self._read()
+        except Exception as error:
+            failure = failure_of(error, timeout=self._timeout)
+            if failure is None:
+                self.connection.close()
+                raise
+            silent = self._answer is None or self._answer.bytes_read == 0
+            self.was_stale = self._reused and silent and failure.code is FailureCode.CONNECTION_CLOSED
+            if self.was_stale:
+                self.connection.close()
+        return self._attempt_result(failure)
+
+    def _connect(self) -> None:
+        if self._reused:
+            return
+        before = time.monotonic()
+        self.connection.deadline = self._deadline
+        self.connection.connect()
+        if not self.connection.plain_http:
+            until_tls = (self.connection.dns_seconds or 0) + (self.connection.connect_seconds or 0)
+            self._tls_seconds = time.monotonic() - before - until_tls
+
+    def _write(self, request: bytes) -> None:
+        sock = self._socket()
+        rest = memoryview(request)
+        while rest:
+            sock.settimeout(self._deadline.remaining())
+            rest = rest[sock.send(rest) :]
+        self._sent_at = time.monotonic()
+
+    def _read(self) -> Failure | None:
+        self._answer = _Answer(self._socket(), self._deadline)
+        response = http.client.HTTPResponse(cast(socket.socket, self._answer), method="POST")
+        try:
+            response.begin()
+            self._status = response.status
+            self._headers = _headers_kept(response)
+            while not response.isclosed() and self._answer.bytes_read < MAX_READ:
+                chunk = response.read(8192)
+                self._body += chunk[: MAX_KEPT - len(self._body)] if len(self._body) < MAX_KEPT else b""
+                if not chunk:
+                    break
+            _check_whole(response)
+            self.reusable = response.isclosed() and not response.will_close
+        except AnswerBroken:
+            # 64 kB of a body are enough to know the status; of headers, they are not.
+            if self._status is None or self._answer.bytes_read < MAX_READ:
+                raise
+        finally:
+            response.close()
+        return status_failure(response.status)
+
+    def _socket(self) -> socket.socket:
+        sock = self.connection.sock
+        if sock is None:
+            raise ConnectionResetError("the connection is closed")
+        return sock
+
+    def _attempt_result(self, failure: Failure | None) -> AttemptResult:
+        fresh = not self._reused
+        first_byte_at = self._answer.first_byte_at if self._answer else None
+        first_byte = (
+            first_byte_at - self._sent_at if first_byte_at is not None and self._sent_at is not None else None
+        )
+        timings = Timings(
+            dns=self.connection.dns_seconds if fresh else None,
+            connect=self.connection.connect_seconds if fresh else None,
+            tls=self._tls_seconds,
+            first_byte=first_byte,
+            total=time.monotonic() - self._started,
+        )
+        return AttemptResult(
+            status=self._status,
+            address=self.connection.peer,
+            headers=self._headers,
+            body=bytes(self._body),
+            timings=timings,
+            failure=failure,
+        )
+
+
+def _check_whole(response: http.client.HTTPResponse) -> None:
+    if response.length and response.isclosed():
+        raise AnswerBroken("the connection closed in the middle of it")
+
+
+def tls_context() -> ssl.SSLContext:
+    """Verifies against the system's certificate authorities and certifi's."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
+
+
+def request_bytes(endpoint: Endpoint, headers: Mapping[str, str], body: bytes) -> bytes:
+    """The whole request; raises `ValueError` for a header that would change its meaning."""
+    lines = [
+        f"POST {endpoint.target} HTTP/1.1",
+        f"Host: {endpoint.host_header}",
+        f"Content-Length: {len(body)}",
+    ]
+    for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(value):
+            raise ValueError(f"the header {name!r} can't be sent")
+        lines.append(f"{name}: {value}")
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+
+def _headers_kept(response: http.client.HTTPResponse) -> dict[str, str]:
+    kept: dict[str, str] = {}
+    room = MAX_HEADERS_KEPT
+    for name, value in response.getheaders():
+        room -= len(name) + len(value)
+        if room < 0:
+            break
+        kept[name] = f"{kept[name]}, {value}" if name in kept else value
+    return kept

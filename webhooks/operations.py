@@ -1,0 +1,255 @@
+"""What people and keys do with webhooks: each a unit of work, each written into the audit, no secret in either log."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import orjson
+from uuid_utils.compat import uuid7
+
+from apikeys.audit import record as audit
+from apikeys.models import APIKey
+from calliyo.actor import SYSTEM, acting_as, current_actor
+from calliyo.unit_of_work import unit_of_work
+from webhooks import secrets
+from webhooks.body import body_for
+from webhooks.catalogue import EventType
+from webhooks.delivery.clock import database_now
+from webhooks.delivery.configured import configured_sender
+from webhooks.delivery.send import AttemptResult
+from webhooks.delivery.sequence import latest_position
+from webhooks.delivery.target import target_of
+from webhooks.models import Delivery, DeliveryState, EndpointState, Health, OffReason, Ordering, Webhook
+from webhooks.samples import sample_payload
+from webhooks.validation import (
+    GENERATE,
+    InvalidSubscription,
+    checked_events,
+    checked_headers,
+    checked_ordering,
+    checked_rate_limit,
+    checked_secret,
+    checked_url,
+)
+
+DEFAULT_OVERLAP = timedelta(hours=24)
+LONGEST_OVERLAP = timedelta(days=7)
+TEST_DELIVERY = "test"
+
+
+@unit_of_work
+def subscribe(  # noqa: PLR0913 (a webhook has so many parts)
+    *,
+    api_key: APIKey,
+    url: str,
+    events: Iterable[str],
+    secret: str | None = None,
+    ordering: str = Ordering.PER_LEAD,
+    skip_own: bool = False,
+    headers: Mapping[str, str] | None = None,
+    rate_limit: int | None = None,
+    active: bool = True,
+) -> Webhook:
+    """A new webhook of `api_key`. `secret`: None for none, `generate`, or the text that a person typed.
+
+    Raises `InvalidUrl`, `InvalidSecret`, `MissingEventScope` and `InvalidSubscription`, each with its field.
+    """
+    actor = current_actor()
+    now = database_now()
+    kept_secret, kept_headers = checked_secret(secret), checked_headers(headers)
+    webhook = Webhook(
+        api_key=api_key,
+        url=checked_url(url),
+        events=checked_events(events, api_key),
+        secret=secrets.encrypt(kept_secret) if kept_secret else "",
+        headers=_encrypted(kept_headers),
+        ordering=checked_ordering(ordering),
+        skip_own=skip_own,
+        rate_limit=checked_rate_limit(rate_limit),
+        created_by_type=actor.type,
+        created_by_id=actor.id,
+        created_by_name=actor.name or "",
+        created_at=now,
+        updated_at=now,
+    )
+    if not active:
+        _set_off(webhook, OffReason.BY_HAND, now)
+    webhook.save(force_insert=True)
+    EndpointState.objects.create(webhook=webhook)
+    _audit(webhook, "webhook.created", host=_host(url), events=webhook.events, has_secret=bool(kept_secret))
+    return webhook
+
+
+@unit_of_work
+def change_webhook(*, webhook: Webhook, **changes: Any) -> Webhook:
+    """Changes what is named: `url`, `events`, `secret`, `ordering`, `skip_own`, `headers`, `rate_limit`, `active`.
+
+    A new secret holds at once; `rotate_secret` lets the old one sign too for a while.
+    """
+    webhook = _locked(webhook.pk)
+    switch = changes.pop("active", None)
+    told: dict[str, Any] = {}
+    for name, value in changes.items():
+        _change(webhook, name, value, told)
+    if changes:
+        _save(webhook)
+        _audit(webhook, "webhook.changed", fields=sorted(changes), **told)
+    if switch is not None and switch != webhook.active:
+        return turn_on(webhook=webhook) if switch else turn_off(webhook=webhook)
+    return webhook
+
+
+@unit_of_work
+def rotate_secret(
+    *, webhook: Webhook, secret: str = GENERATE, overlap: timedelta = DEFAULT_OVERLAP
+) -> Webhook:
+    """A new secret; the one before signs too until `overlap` (0 to 7 days) is over."""
+    if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
+        raise InvalidSubscription("An overlap is 0 to 7 days.", field="overlap")
+    new = checked_secret(secret)
+    if new is None:
+        raise InvalidSubscription("A rotation needs a new secret.", field="secret")
+    webhook = _locked(webhook.pk)
+    had_secret = bool(webhook.secret)
+    keeps = had_secret and overlap > timedelta(0)
+    webhook.previous_secret = webhook.secret if keeps else ""
+    webhook.previous_secret_until = database_now() + overlap if keeps else None
+    webhook.secret = secrets.encrypt(new)
+    _save(webhook)
+    _audit(webhook, "webhook.secret_rotated", had_secret=had_secret, until=webhook.previous_secret_until)
+    return webhook
+
+
+@unit_of_work
+def delete_webhook(*, webhook: Webhook) -> None:
+    """Deletes it, for good: nothing is sent from now on; its deliveries go in batches, by a task."""
+    webhook = _locked(webhook.pk)
+    _audit(webhook, "webhook.deleted", host=_host(webhook.url))
+    webhook.delete()
+
+
+@unit_of_work
+def turn_on(*, webhook: Webhook) -> Webhook:
+    """Queues events again from now on, with a clean slate for its endpoint. Doing it twice changes nothing."""
+    webhook = _locked(webhook.pk)
+    if webhook.active:
+        return webhook
+    webhook.active, webhook.off_reason, webhook.off_at = True, "", None
+    _save(webhook)
+    EndpointState.objects.filter(webhook=webhook).update(
+        health=Health.HEALTHY, failures_in_a_row=0, failing_since=None, held_until=None, probes=0
+    )
+    _audit(webhook, "webhook.turned_on")
+    return webhook
+
+
+@unit_of_work
+def turn_off(*, webhook: Webhook, reason: OffReason = OffReason.BY_HAND) -> Webhook:
+    """Queues nothing more; what waits becomes `missed`. Doing it twice changes nothing."""
+    webhook = _locked(webhook.pk)
+    if webhook.active:
+        now = database_now()
+        _set_off(webhook, reason, now)
+        _save(webhook)
+        missed = Delivery.objects.filter(webhook=webhook, state=DeliveryState.WAITING).update(
+            state=DeliveryState.MISSED, finished_at=now, next_attempt_at=None
+        )
+        _audit(webhook, "webhook.turned_off", reason=reason.value, missed=missed)
+    return webhook
+
+
+def turn_off_gone(webhook_id: int) -> None:
+    """Turns off the webhook whose endpoint answered 410; one that is deleted meanwhile stays deleted."""
+    webhook = Webhook.objects.filter(pk=webhook_id).first()
+    if webhook is not None:
+        with acting_as(SYSTEM):
+            turn_off(webhook=webhook, reason=OffReason.GONE)
+
+
+@unit_of_work
+def reveal_secret(webhook: Webhook) -> str | None:
+    """The secret in the clear, None where there is none; raises `UndecryptableSecret`."""
+    if not webhook.secret:
+        return None
+    secret = secrets.decrypt(webhook.secret)
+    _audit(webhook, "webhook.secret_revealed")
+    return secret
+
+
+def send_test_event(*, webhook: Webhook, event_type: str = EventType.LEAD_CREATED) -> AttemptResult:
+    """Sends one signed sample to the endpoint now and waits for its answer. Not in a unit of work: it takes time.
+
+    Raises `MissingEventScope`, `InvalidSubscription` and `UndecryptableSecret`.
+    """
+    [event] = checked_events([event_type], webhook.api_key)
+    now = database_now()
+    target = target_of(webhook, now)
+    uid: UUID = uuid7()
+    payload = sample_payload(EventType(event), uid=uid, at=now)
+    body = body_for(payload, scopes=target.scopes, external_id=None).encode()
+    headers = target.request_headers(
+        event_type=event, message_id=f"evt_{uid.hex}", delivery=TEST_DELIVERY, sequence=None, body=body
+    )
+    sender = configured_sender()
+    try:
+        result = sender.send(webhook.url, headers=headers, body=body)
+    finally:
+        sender.close()
+    _audit(webhook, "webhook.tested", event=event, status=result.status, succeeded=result.succeeded)
+    return result
+
+
+def _locked(webhook_id: int) -> Webhook:
+    webhooks = Webhook.objects.select_related("api_key").select_for_update(of=("self",), no_key=True)
+    return webhooks.get(pk=webhook_id)
+
+
+def _save(webhook: Webhook) -> None:
+    webhook.version += 1
+    webhook.updated_at = database_now()
+    webhook.save()
+
+
+def _change(webhook: Webhook, name: str, value: Any, told: dict[str, Any]) -> None:
+    """Sets one checked value; `told` gets what the audit may show of it."""
+    match name:
+        case "url":
+            webhook.url = checked_url(value)
+            told["host"] = _host(value)
+        case "events":
+            webhook.events = told["events"] = checked_events(value, webhook.api_key)
+        case "secret":
+            secret = checked_secret(value)
+            webhook.secret = secrets.encrypt(secret) if secret else ""
+            webhook.previous_secret, webhook.previous_secret_until = "", None
+            told["has_secret"] = bool(secret)
+        case "headers":
+            webhook.headers = _encrypted(checked_headers(value))
+        case "ordering":
+            webhook.ordering = told["ordering"] = checked_ordering(value)
+        case "rate_limit":
+            webhook.rate_limit = told["rate_limit"] = checked_rate_limit(value)
+        case "skip_own":
+            webhook.skip_own = told["skip_own"] = bool(value)
+        case _:
+            raise InvalidSubscription(f"A webhook has no {name!r} that can be changed.", field=name)
+
+
+def _set_off(webhook: Webhook, reason: OffReason, now: datetime) -> None:
+    webhook.active, webhook.off_reason, webhook.off_at = False, reason.value, now
+    webhook.off_since = latest_position()
+
+
+def _encrypted(headers: dict[str, str]) -> str:
+    return secrets.encrypt(orjson.dumps(headers).decode()) if headers else ""
+
+
+def _host(url: str) -> str:
+    # The audit outlives the webhook, and a URL's path or query is often a credential.
+    return urlsplit(url).hostname or ""
+
+
+def _audit(webhook: Webhook, action: str, **data: Any) -> None:
+    audit(key=webhook.api_key, action=action, webhook_id=webhook.pk, **data)

@@ -1,0 +1,69 @@
+"""Webhook secrets: generated, checked when typed, and encrypted at rest under the field keys."""
+
+import base64
+import secrets
+from functools import lru_cache
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+
+from calliyo.errors import DomainError
+from webhooks.signing import SECRET_PREFIX, standard_key
+
+MIN_LENGTH = 16
+MAX_LENGTH = 255
+
+
+class InvalidSecret(DomainError):
+    """A typed secret that can't be used."""
+
+    code = "invalid_secret"
+    field = "secret"
+
+
+class UndecryptableSecret(DomainError):
+    """What is stored was encrypted under a field key that is no longer there, or is damaged."""
+
+    code = "secret_undecryptable"
+    field = "secret"
+
+
+def generate_secret() -> str:
+    """A new secret: `whsec_` and 32 random bytes in base64."""
+    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def check_secret(secret: str) -> None:
+    """Raises `InvalidSecret` for a secret that is too short, too long, or a `whsec_…` without base64."""
+    if len(secret) < MIN_LENGTH:
+        raise InvalidSecret(f"A secret has at least {MIN_LENGTH} characters.")
+    if len(secret) > MAX_LENGTH:
+        raise InvalidSecret(f"A secret has at most {MAX_LENGTH} characters.")
+    if not secret.isprintable() or secret != secret.strip():
+        raise InvalidSecret("A secret neither begins nor ends with a space, and holds no control characters.")
+    try:
+        standard_key(secret)
+    except ValueError as error:
+        raise InvalidSecret(
+            f"A secret that begins with {SECRET_PREFIX} goes on in base64, and this one does not.",
+        ) from error
+
+
+def encrypt(secret: str) -> str:
+    """`secret` as it is stored: a Fernet token under the newest field key."""
+    return _fernet(tuple(settings.CALLIYO_FIELD_KEYS)).encrypt(secret.encode()).decode()
+
+
+def decrypt(stored: str) -> str:
+    """The secret in `stored`, under whichever field key still opens it; raises `UndecryptableSecret`."""
+    try:
+        return _fernet(tuple(settings.CALLIYO_FIELD_KEYS)).decrypt(stored.encode()).decode()
+    except InvalidToken as error:
+        raise UndecryptableSecret(
+            "The secret can't be decrypted: its field key is not among CALLIYO_FIELD_KEYS.",
+        ) from error
+
+
+@lru_cache(maxsize=4)
+def _fernet(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in keys])

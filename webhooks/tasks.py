@@ -1,0 +1,20 @@
+"""Celery's ways in. A task is a poke or a chore; what is delivered is in the database."""
+
+from celery import shared_task
+
+from webhooks import chores
+from webhooks.delivery import worker
+
+
+@shared_task(name="webhooks.poke", ignore_result=True)
+def poke(webhook_ids: list[int]) -> None:
+    """These webhooks may have something due."""
+    worker.poke(webhook_ids)
+
+
+@shared_task(name="webhooks.clean_up", ignore_result=True)
+def clean_up() -> None:
+    """What deleted and turned-off webhooks have left behind, and secrets whose overlap is over."""
+    chores.delete_leftovers()
+    chores.mark_missed()
+    chores.forget_previous_secrets()

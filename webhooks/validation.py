@@ -1,0 +1,124 @@
+"""What a subscription may hold: each check gives the clean value or raises an error that names its field."""
+
+from collections.abc import Iterable, Mapping
+
+from apikeys.models import APIKey
+from calliyo.errors import DomainError
+from webhooks import secrets
+from webhooks.catalogue import EventType, needed_scope
+from webhooks.delivery.configured import configured_reach
+from webhooks.delivery.send import HEADER_NAME, HEADER_VALUE
+from webhooks.delivery.target import OWN_HEADERS
+from webhooks.delivery.urls import parse_url
+from webhooks.models import Ordering
+
+GENERATE = "generate"
+MAX_HEADERS = 10
+MAX_HEADER_LENGTH = 1000
+MAX_RATE_LIMIT = 1_000_000
+# Ours to set, or of one connection only: a person's value would change where a request ends.
+_HOP_BY_HOP = frozenset(
+    (
+        *(
+            "host",
+            "connection",
+            "keep-alive",
+            "proxy-connection",
+            "proxy-authenticate",
+            "proxy-authorization",
+        ),
+        *("te", "trailer", "transfer-encoding", "upgrade", "content-length", "expect", "content-encoding"),
+    )
+)
+
+
+class InvalidSubscription(DomainError):
+    """Something about a webhook that can't be so; `field` names it."""
+
+    code = "invalid"
+
+
+class MissingEventScope(DomainError):
+    """The key lacks the scope that an event needs; `event` and `scope` say which."""
+
+    code = "insufficient_scope"
+    field = "events"
+
+
+def checked_url(url: str) -> str:
+    """`url` as it came; raises `InvalidUrl`."""
+    parse_url(url, configured_reach())
+    return url
+
+
+def checked_events(events: Iterable[str], api_key: APIKey) -> list[str]:
+    """The events, each once, in the catalogue's order."""
+    if isinstance(events, str):
+        raise InvalidSubscription("Events are a list of names.", field="events")
+    names = set(events)
+    unknown = sorted(names - {event.value for event in EventType})
+    if unknown:
+        raise InvalidSubscription(f"There is no event {unknown[0]!r}.", field="events")
+    if not names:
+        raise InvalidSubscription("A webhook needs at least one event.", field="events")
+    chosen = [event for event in EventType if event in names]
+    for event in chosen:
+        scope = needed_scope(event)
+        if scope not in api_key.scopes:
+            raise MissingEventScope(
+                f"{event} needs the scope {scope}, which this API key does not have.",
+                event=event.value,
+                scope=scope,
+            )
+    return [event.value for event in chosen]
+
+
+def checked_secret(secret: str | None) -> str | None:
+    """The secret to keep: none, a new one for `generate`, or the typed one."""
+    if secret is None or secret == "":
+        return None
+    if secret == GENERATE:
+        return secrets.generate_secret()
+    secrets.check_secret(secret)
+    return secret
+
+
+def checked_headers(headers: Mapping[str, object] | None) -> dict[str, str]:
+    """Headers that are sent along: at most ten, none of ours, none that means the connection."""
+    headers = dict(headers or {})
+    checked: dict[str, str] = {}
+    if len(headers) > MAX_HEADERS:
+        raise InvalidSubscription(f"At most {MAX_HEADERS} headers are sent along.", field="headers")
+    if len({name.lower() for name in headers}) < len(headers):
+        raise InvalidSubscription("A header is given twice.", field="headers")
+    for name, value in headers.items():
+        checked[name] = _checked_header(name, value)
+    return checked
+
+
+def _checked_header(name: str, value: object) -> str:
+    if not HEADER_NAME.fullmatch(name):
+        raise InvalidSubscription(f"{name!r} is not a header's name.", field="headers")
+    if name.lower() in OWN_HEADERS or name.lower() in _HOP_BY_HOP:
+        raise InvalidSubscription(f"The header {name} is set by Calliyo.", field="headers")
+    if not isinstance(value, str) or not HEADER_VALUE.fullmatch(value) or len(value) > MAX_HEADER_LENGTH:
+        raise InvalidSubscription(
+            f"The value of {name} is at most {MAX_HEADER_LENGTH} plain ASCII characters.", field="headers"
+        )
+    return value
+
+
+def checked_ordering(ordering: str) -> str:
+    """One of the three orderings."""
+    if ordering not in Ordering.values:
+        raise InvalidSubscription(f"Ordering is one of {', '.join(Ordering.values)}.", field="ordering")
+    return ordering
+
+
+def checked_rate_limit(rate_limit: int | None) -> int | None:
+    """Deliveries a minute; None for no limit."""
+    if rate_limit is not None and not 1 <= rate_limit <= MAX_RATE_LIMIT:
+        raise InvalidSubscription(
+            f"A rate limit is 1 to {MAX_RATE_LIMIT} deliveries a minute, or none.", field="rate_limit"
+        )
+    return rate_limit
