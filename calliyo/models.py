@@ -14,7 +14,9 @@ class Company(models.Model):
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY_ID, editable=False)
     name = models.CharField(max_length=200, default="My company")
-    country = models.CharField("default country of phone numbers", max_length=2, help_text="ISO code, such as IN")
+    country = models.CharField(
+        "default country of phone numbers", max_length=2, help_text="ISO code, such as IN"
+    )
     time_zone = models.CharField(max_length=64, help_text="such as Asia/Kolkata")
     retention_days = models.PositiveIntegerField(
         "days that events and deliveries are kept", default=30, validators=[MinValueValidator(1)]
@@ -24,7 +26,9 @@ class Company(models.Model):
         verbose_name_plural = "company"
         constraints = [
             models.CheckConstraint(condition=models.Q(id=1), name="company_is_one_row"),
-            models.CheckConstraint(condition=models.Q(retention_days__gte=1), name="company_keeps_a_day_at_least"),
+            models.CheckConstraint(
+                condition=models.Q(retention_days__gte=1), name="company_keeps_a_day_at_least"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -40,7 +40,9 @@ class UnitOfWork:
     """The running unit: what its parts share until it commits."""
 
     def __init__(self) -> None:
-        self.notes: dict[object, Any] = {}  # what a participant keeps for the length of the unit, under a key of its own
+        self.notes: dict[
+            object, Any
+        ] = {}  # what a participant keeps for the length of the unit, under a key of its own
         self._finishers: list[Callable[[], None]] = []
         self._stamp: datetime | None = None
         self._marker: Marker | None = None
@@ -54,6 +56,11 @@ class UnitOfWork:
         if self._stamp is None:
             self._stamp = _database_moment()
         return self._stamp
+
+    def stamp_is(self, moment: datetime) -> None:
+        """Takes a moment that a statement of this unit read from the clock after it locked a row."""
+        if self._stamp is None:
+            self._stamp = moment
 
     def at_end(self, finish: Callable[[], None]) -> None:
         """Calls `finish` once when the unit's own work is done, inside its transaction."""
@@ -91,7 +98,7 @@ def _database_moment() -> datetime:
         cursor.execute(
             "SELECT date_trunc('milliseconds', CASE WHEN pg_current_xact_id() IS NOT NULL THEN clock_timestamp() END)"
         )
-        (moment,) = cursor.fetchone()
+        moment: datetime = cursor.fetchone()[0]
     return moment
 
 
@@ -139,7 +146,7 @@ def unit_of_work(function: Callable[P, R]) -> Callable[P, R]: ...
 @overload
 def unit_of_work() -> Any: ...
 def unit_of_work(function: Callable[P, R] | None = None) -> Any:
-    """A decorator (`@unit_of_work`) or a context manager (`with unit_of_work() as unit:`)."""
+    """One change of the CRM, as a decorator or, called without a function, as a context manager."""
     if function is None:
         return _joined()
 

@@ -1,4 +1,4 @@
-"""Leaves a `Deletion` for each resource row that goes, by whichever way: Django sends `post_delete` for cascades too."""
+"""Leaves a `Deletion` for each resource row that goes, cascades too: Django sends `post_delete` for all of them."""
 
 from typing import Any
 

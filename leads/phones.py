@@ -1,4 +1,4 @@
-"""Telephone numbers: from any spelling that a person or a program uses to E.164, and back to one that people read.
+"""Telephone numbers: from any spelling that people and programs use to E.164, and back to a readable one.
 
 Pure: which country plain digits belong to is an argument (`Company` knows the company's own).
 """
@@ -53,7 +53,7 @@ def to_e164(text: str, *, region: str) -> str:
 
 
 def readable(e164: str) -> str:
-    """The number as people write it, with its country: `+91 98765 43210`. What can't be read is given back."""
+    """The number as people write it: `+91 98765 43210`. What can't be read is given back."""
     try:
         number = phonenumbers.parse(e164, None)
     except NumberParseException:
@@ -70,7 +70,7 @@ def _cleaned(text: str) -> str:
     """The spelling without what copying from a chat or a sheet adds; refused when it is no number at all."""
     if len(text) > MAX_SPELLING:
         raise PhoneRefused(f"A phone number has at most {MAX_SPELLING} characters.")
-    # Messengers wrap numbers in invisible direction marks, sheets put byte order marks and apostrophes before them.
+    # Messengers wrap numbers in invisible marks, sheets put byte order marks and apostrophes before them.
     spelling = "".join(character for character in text if unicodedata.category(character) != "Cf")
     spelling = _SCHEME.sub("", spelling).strip().removeprefix("'")
     if not spelling:
@@ -83,7 +83,7 @@ def _cleaned(text: str) -> str:
 def _reason(error: NumberParseException, *, text: str, region: str) -> str:
     match error.error_type:
         case NumberParseException.INVALID_COUNTRY_CODE:
-            return f"{text.strip()!r} has a country code that does not exist (plain digits are read in {region})."
+            return f"{text.strip()!r} has an unknown country code (plain digits are read in {region})."
         case NumberParseException.TOO_LONG:
             return f"{text.strip()!r} has too many digits for a phone number."
         case NumberParseException.TOO_SHORT_NSN | NumberParseException.TOO_SHORT_AFTER_IDD:

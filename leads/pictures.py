@@ -10,7 +10,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from leads.models import CampaignAgent, LeadTag, StatusRole
+from django.db import connection
+
+from leads.models import CampaignAgent, Lead, LeadTag, StatusRole
 from leads.models.follow_up import follow_up_status
 from leads.models.status import PROTECTED_NAMES
 
@@ -56,7 +58,22 @@ LEAD_COLUMNS = (
 
 def lead_picture(row: tuple[Any, ...], *, tags: list[str], external_id: str | None = None) -> Picture:
     """A lead; `tags` by name in order, `external_id` that of the key who looks."""
-    (pk, version, first, last, phone, email, status, status_name, owner, campaign, source, created, updated, converted) = row
+    (
+        pk,
+        version,
+        first,
+        last,
+        phone,
+        email,
+        status,
+        status_name,
+        owner,
+        campaign,
+        source,
+        created,
+        updated,
+        converted,
+    ) = row
     return {
         "id": pk,
         "version": version,
@@ -81,9 +98,32 @@ def tags_of(lead_ids: Iterable[int]) -> Mapping[int, list[str]]:
     names: defaultdict[int, list[str]] = defaultdict(list)
     for lead, name in LeadTag.objects.filter(lead__in=lead_ids).values_list("lead_id", "tag__name"):
         names[lead].append(name)
-    for tags in names.values():
-        tags.sort(key=lambda name: (name.casefold(), name))
-    return names
+    return {lead: in_order(tags) for lead, tags in names.items()}
+
+
+def in_order(tags: list[str]) -> list[str]:
+    """Alphabetical, without regard to case."""
+    return sorted(tags, key=lambda name: (name.casefold(), name)) if len(tags) > 1 else tags
+
+
+_READ_LEADS = """
+SELECT l.id, l.version, l.first_name, l.last_name, l.phone, l.email, l.status_id, s.name, l.owner_id, l.campaign_id,
+    l.source, l.created_at, l.updated_at, l.converted_at,
+    ARRAY(SELECT t.name FROM leads_leadtag lt JOIN leads_tag t ON t.id = lt.tag_id WHERE lt.lead_id = l.id)
+FROM leads_lead l JOIN leads_leadstatus s ON s.id = l.status_id WHERE l.id = ANY(%s)
+"""
+
+
+def read_leads(pks: list[int]) -> dict[int, Picture]:
+    """The pictures of these leads, of those that exist, as they are now."""
+    if connection.vendor == "postgresql":
+        # One statement instead of two, not compiled anew: it is on the way of every save.
+        with connection.cursor() as cursor:
+            cursor.execute(_READ_LEADS, [pks])
+            return {row[0]: lead_picture(row[:-1], tags=in_order(row[-1])) for row in cursor.fetchall()}
+    tags = tags_of(pks)
+    rows = Lead.rows.filter(pk__in=pks).values_list(*LEAD_COLUMNS)
+    return {row[0]: lead_picture(row, tags=tags.get(row[0], [])) for row in rows}
 
 
 CUSTOMER_COLUMNS = (*LEAD_COLUMNS, "amount", "currency", "plan", "payment_status")
@@ -185,7 +225,21 @@ CALL_COLUMNS = (
 
 
 def call_picture(row: tuple[Any, ...]) -> Picture:
-    pk, version, lead, agent, direction, status, started, ended, seconds, note, recording, created, updated = row
+    (
+        pk,
+        version,
+        lead,
+        agent,
+        direction,
+        status,
+        started,
+        ended,
+        seconds,
+        note,
+        recording,
+        created,
+        updated,
+    ) = row
     return {
         "id": pk,
         "version": version,

@@ -47,6 +47,11 @@ sys.addaudithook(_refuse_the_world)
 
 
 @pytest.fixture(autouse=True)
+def what_migrations_wrote(django_db_serialized_rollback):
+    """The ten statuses and the like are there again after a test that commits; such tests empty the tables."""
+
+
+@pytest.fixture(autouse=True)
 def empty_cache():
     """Rate limits and the like start anew with each test."""
     cache.clear()

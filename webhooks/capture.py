@@ -14,7 +14,7 @@ from calliyo.publisher import poke_webhooks
 from calliyo.unit_of_work import Marker, UnitOfWork, living_markers
 from leads import signals
 from leads.models import Call, FollowUp, Lead, LeadStatus, Note
-from leads.models.base import Row, chunks
+from leads.models.locking import Row, chunks
 from leads.pictures import (
     CALL_COLUMNS,
     FOLLOW_UP_COLUMNS,
@@ -25,6 +25,7 @@ from leads.pictures import (
     follow_up_picture,
     lead_picture,
     note_picture,
+    read_leads,
     tags_of,
 )
 from webhooks.catalogue import EventType
@@ -61,8 +62,12 @@ class Collected:
 def connect() -> None:
     """Begins to listen to the CRM's writes."""
     for model in CAPTURED:
-        signals.rows_changing.connect(_rows_changing, sender=model, dispatch_uid=f"capture.changing.{model.__name__}")
-        signals.rows_created.connect(_rows_created, sender=model, dispatch_uid=f"capture.created.{model.__name__}")
+        signals.rows_changing.connect(
+            _rows_changing, sender=model, dispatch_uid=f"capture.changing.{model.__name__}"
+        )
+        signals.rows_created.connect(
+            _rows_created, sender=model, dispatch_uid=f"capture.created.{model.__name__}"
+        )
     signals.tags_changing.connect(_tags_changing, sender=Lead, dispatch_uid="capture.tags")
 
 
@@ -108,7 +113,9 @@ def _write_down(unit: UnitOfWork, collected: Collected) -> None:
         names = _status_names(collected, leads)
         for pk, first in collected.rows[Lead].items():
             if pk in leads:
-                before = None if first.row is None else _first_lead(pk, first.row, leads[pk], collected, names)
+                before = (
+                    None if first.row is None else _first_lead(pk, first.row, leads[pk], collected, names)
+                )
                 facts += lead_facts(before, leads[pk])
     facts += [fact.with_lead(leads[fact.lead_id]) for fact in others if fact.lead_id in leads]
     if facts:
@@ -121,9 +128,7 @@ def _write_down(unit: UnitOfWork, collected: Collected) -> None:
 def _last_leads(pks: Iterable[int]) -> dict[int, Picture]:
     leads: dict[int, Picture] = {}
     for keys in chunks(pks):
-        tags = tags_of(keys)
-        for row in Lead.rows.filter(pk__in=keys).values_list(*LEAD_COLUMNS):
-            leads[row[0]] = lead_picture(row, tags=tags.get(row[0], []))
+        leads |= read_leads(keys)
     return leads
 
 

@@ -33,15 +33,23 @@ CATALOGUE: dict[EventType, EventKind] = {
         EventKind(type=EventType.LEAD_CREATED, fires_when="Any new lead enters Calliyo.", scope="leads:read"),
         EventKind(type=EventType.LEAD_UPDATED, fires_when="Any field on a lead changes.", scope="leads:read"),
         EventKind(
-            type=EventType.LEAD_STATUS_CHANGED, fires_when="The lead moved to a different status.", scope="leads:read"
+            type=EventType.LEAD_STATUS_CHANGED,
+            fires_when="The lead moved to a different status.",
+            scope="leads:read",
         ),
         EventKind(type=EventType.LEAD_ASSIGNED, fires_when="A lead’s owner changed.", scope="leads:read"),
         EventKind(type=EventType.LEAD_CONVERTED, fires_when="A lead became a customer.", scope="leads:read"),
         EventKind(type=EventType.CALL_COMPLETED, fires_when="A call ended (any status).", scope="calls:read"),
         EventKind(
-            type=EventType.FOLLOW_UP_CREATED, fires_when="A new follow-up was scheduled.", scope="follow-ups:read"
+            type=EventType.FOLLOW_UP_CREATED,
+            fires_when="A new follow-up was scheduled.",
+            scope="follow-ups:read",
         ),
-        EventKind(type=EventType.FOLLOW_UP_COMPLETED, fires_when="A follow-up was resolved.", scope="follow-ups:read"),
+        EventKind(
+            type=EventType.FOLLOW_UP_COMPLETED,
+            fires_when="A follow-up was resolved.",
+            scope="follow-ups:read",
+        ),
         EventKind(type=EventType.NOTE_ADDED, fires_when="A note was added to a lead.", scope="notes:read"),
     )
 }

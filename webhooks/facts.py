@@ -56,5 +56,9 @@ def lead_facts(before: Picture | None, after: Picture) -> Iterable[Fact]:
             yield Fact(EventType.LEAD_STATUS_CHANGED, pk, told)
     if "owner_id" in changes:
         yield Fact(EventType.LEAD_ASSIGNED, pk, told)
-    if after["converted_at"] is not None and "converted_at" in changes and (before is None or before["converted_at"] is None):
+    if (
+        after["converted_at"] is not None
+        and "converted_at" in changes
+        and (before is None or before["converted_at"] is None)
+    ):
         yield Fact(EventType.LEAD_CONVERTED, pk, told)

@@ -23,7 +23,9 @@ class Event(models.Model):
     uid = models.UUIDField(editable=False)
     type = models.CharField(max_length=40)
     lead_id = models.BigIntegerField()
-    payload = models.TextField(help_text="the whole body in compact JSON, as for a key that may see all of it")
+    payload = models.TextField(
+        help_text="the whole body in compact JSON, as for a key that may see all of it"
+    )
     actor_type = ActorTypeField()
     actor_id = models.BigIntegerField(null=True)
     created_at = MomentField()
@@ -69,7 +71,9 @@ class Webhook(models.Model):
     url = models.CharField("URL", max_length=2000)
     events = models.JSONField(default=list)
     secret = models.TextField(blank=True, editable=False, help_text="encrypted")
-    previous_secret = models.TextField(blank=True, editable=False, help_text="encrypted; signs too while it overlaps")
+    previous_secret = models.TextField(
+        blank=True, editable=False, help_text="encrypted; signs too while it overlaps"
+    )
     previous_secret_until = MomentField(null=True, blank=True, editable=False)
     headers = models.TextField(blank=True, editable=False, help_text="JSON object, encrypted")
     ordering = models.CharField(max_length=8, choices=Ordering.choices, default=Ordering.PER_LEAD)
@@ -78,7 +82,9 @@ class Webhook(models.Model):
     active = models.BooleanField(default=True)
     off_reason = models.CharField(max_length=7, choices=OffReason.choices, blank=True)
     off_at = MomentField(null=True, blank=True)
-    off_since = models.BigIntegerField("position of the last event before it was turned off", null=True, blank=True)
+    off_since = models.BigIntegerField(
+        "position of the last event before it was turned off", null=True, blank=True
+    )
     created_by_type = ActorTypeField(editable=False)
     created_by_id = models.BigIntegerField(null=True, editable=False)
     created_by_name = models.CharField(max_length=200, blank=True, editable=False)
@@ -197,13 +203,19 @@ class Delivery(models.Model):
             models.Index(
                 fields=["webhook", "next_attempt_at", "id"], name="delivery_due", condition=Q(state="waiting")
             ),
-            models.Index(fields=["webhook", "lead_id", "id"], name="delivery_per_lead", condition=Q(state="waiting")),
             models.Index(
-                fields=["webhook", "event"], name="delivery_unnumbered", condition=Q(state="waiting", sequence=None)
+                fields=["webhook", "lead_id", "id"], name="delivery_per_lead", condition=Q(state="waiting")
+            ),
+            models.Index(
+                fields=["webhook", "event"],
+                name="delivery_unnumbered",
+                condition=Q(state="waiting", sequence=None),
             ),
             models.Index(fields=["webhook", "id"], name="delivery_by_webhook"),
             models.Index(fields=["event"], name="delivery_by_event"),
-            models.Index(fields=["webhook", "finished_at"], name="delivery_failed", condition=Q(state="failed")),
+            models.Index(
+                fields=["webhook", "finished_at"], name="delivery_failed", condition=Q(state="failed")
+            ),
         ]
 
     def __str__(self) -> str:
@@ -213,7 +225,9 @@ class Delivery(models.Model):
 class Attempt(models.Model):
     """One request and what came of it: headers as sent, answer, times in milliseconds, the error in plain words."""
 
-    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="log", db_constraint=False, db_index=False)
+    delivery = models.ForeignKey(
+        Delivery, on_delete=models.CASCADE, related_name="log", db_constraint=False, db_index=False
+    )
     number = models.PositiveIntegerField()
     started_at = MomentField()
     address = models.GenericIPAddressField(null=True)

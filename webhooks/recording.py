@@ -31,11 +31,11 @@ def record(facts: Sequence[Fact], at: datetime) -> list[int]:
     return sorted(told)
 
 
-def render(*, uid: UUID, type: str, at: datetime, actor: Actor, data: dict[str, Any]) -> bytes:
+def render(*, uid: UUID, event_type: str, at: datetime, actor: Actor, data: dict[str, Any]) -> bytes:
     """The body in compact JSON, at most 20 kB: the longest text is cut, and `data.shortened` names it."""
     body = {
         "id": f"evt_{uid.hex}",
-        "type": type,
+        "type": event_type,
         "timestamp": moment(at),
         "api_version": API_VERSION,
         "actor": {"type": actor.type, "id": actor.id, "name": actor.name, "request_id": actor.request_id},
@@ -63,7 +63,7 @@ def _cut(text: str, surplus: int) -> str:
 
 def _event_row(fact: Fact, actor: Actor, at: datetime) -> tuple[Any, ...]:
     uid = uuid7()
-    payload = render(uid=uid, type=fact.type, at=at, actor=actor, data=fact.data).decode()
+    payload = render(uid=uid, event_type=fact.type, at=at, actor=actor, data=fact.data).decode()
     stored_uid = uid if connection.features.has_native_uuid_field else uid.hex
     created_at = connection.ops.adapt_datetimefield_value(at)
     return stored_uid, fact.type.value, fact.lead_id, payload, actor.type.value, actor.id, created_at
@@ -89,7 +89,9 @@ def _insert(rows: list[tuple[Any, ...]], actor: Actor, at: datetime) -> Iterable
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             deliveries = _DELIVERY.format(events="e", subscribed="w.events @> to_jsonb(e.type)")
-            cursor.execute(f"WITH e AS ({events} RETURNING id, type, lead_id) {deliveries}", [*values, *moments, own_key])
+            cursor.execute(
+                f"WITH e AS ({events} RETURNING id, type, lead_id) {deliveries}", [*values, *moments, own_key]
+            )
             return [webhook for (webhook,) in cursor.fetchall()]
         cursor.execute(f"{events} RETURNING id", values)
         ids = [event for (event,) in cursor.fetchall()]

@@ -8,9 +8,9 @@ writes are the places where a change is announced, each inside a unit of work:
 4. touch the rows of other models that show these (a tag shows in its leads).
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from django.db import NotSupportedError, connection, models
 from django.db.models import F
@@ -19,37 +19,10 @@ from django.db.models.functions import Greatest
 
 from calliyo.fields import MomentField
 from calliyo.unit_of_work import UnitOfWork, part_of_unit
+from leads.models.locking import CHUNK, Row, attnames, chunks, lock_rows, read_locked
 from leads.signals import rows_changing, rows_created
 
-Row = dict[str, Any]
 M = TypeVar("M", bound="Written")
-CHUNK = 2_000  # keys in one statement: SQLite's limit on parameters is far, and plans stay cheap
-
-
-def chunks(pks: Iterable[int]) -> Iterator[list[int]]:
-    """The keys in order, by no more than one statement takes."""
-    ordered = sorted(pks)
-    for start in range(0, len(ordered), CHUNK):
-        yield ordered[start : start + CHUNK]
-
-
-def lock_rows(model: "type[Written]", pks: Iterable[int]) -> dict[int, Row]:
-    """Locks those rows that exist and gives them as the database has them, in the order of their keys."""
-    rows: dict[int, Row] = {}
-    for keys in chunks(pks):
-        rows |= _read_locked(model.rows.filter(pk__in=keys))
-    return rows
-
-
-def _read_locked(rows: "models.QuerySet[Any]") -> dict[int, Row]:
-    # Not the key: a plain FOR UPDATE would block each insert that refers to the row.
-    locked = rows.order_by("pk").select_for_update(no_key=True)
-    pk_name = rows.model._meta.pk.attname
-    return {row[pk_name]: row for row in locked.values(*_attnames(rows.model))}
-
-
-def _attnames(model: type[models.Model]) -> list[str]:
-    return [field.attname for field in model._meta.concrete_fields]
 
 
 class WrittenQuerySet(models.QuerySet[M]):
@@ -70,7 +43,7 @@ class WrittenQuerySet(models.QuerySet[M]):
             base = self.order_by() if self.query.annotations else model.rows.using(self.db)
             stamped = by_name | model.stamps_of_update(by_name, unit)
             for keys in chunks(rows):
-                count += super(WrittenQuerySet, base.filter(pk__in=keys)).update(**stamped)
+                count += models.QuerySet.update(base.filter(pk__in=keys), **stamped)
             model.after_update(unit, rows, by_name.keys())
             touch(unit, touched)
             self._result_cache = None
@@ -96,7 +69,7 @@ class WrittenQuerySet(models.QuerySet[M]):
             announce_touched(unit, touched)
             deleted, by_model = 0, dict[str, int]()
             for keys in chunks(rows):
-                part, names = super(WrittenQuerySet, model.rows.using(self.db).filter(pk__in=keys)).delete()
+                part, names = models.QuerySet.delete(model.rows.using(self.db).filter(pk__in=keys))
                 deleted += part
                 for name, count in names.items():
                     by_model[name] = by_model.get(name, 0) + count
@@ -160,42 +133,49 @@ class WrittenQuerySet(models.QuerySet[M]):
         if query.distinct or query.group_by or query.select_related or len(query.alias_map) > 1:
             # A grouped or distinct query locks nothing, one with joins too much: find the rows, then lock those.
             plain = self.order_by().select_related(None)
-            return _read_locked(model.rows.using(self.db).filter(pk__in=plain.values("pk")))
-        return _read_locked(self.order_by())
+            return read_locked(model.rows.using(self.db).filter(pk__in=plain.values("pk")))
+        return read_locked(self.order_by())
 
-    def _lock_conflicting(self, objs: Sequence[M], unique_fields: Collection[str]) -> dict[tuple[Any, ...], Row]:
+    def _lock_conflicting(
+        self, objs: Sequence[M], unique_fields: Collection[str]
+    ) -> dict[tuple[Any, ...], Row]:
         model = cast("type[Written]", self.model._meta.concrete_model)
         if connection.vendor == "postgresql":
             # A rival's insert between this look and the upsert would be changed without a first picture.
             with connection.cursor() as cursor:
                 table = connection.ops.quote_name(model._meta.db_table)
                 cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
-        names = [model._meta.get_field(name).attname for name in unique_fields]
+        names = [_attname(model, name) for name in unique_fields]
         found: dict[tuple[Any, ...], Row] = {}
         for start in range(0, len(objs), CHUNK):
             same = models.Q()
             for obj in objs[start : start + CHUNK]:
                 same |= models.Q(**{name: getattr(obj, name) for name in names})
-            for row in _read_locked(model.rows.using(self.db).filter(same)).values():
+            for row in read_locked(model.rows.using(self.db).filter(same)).values():
                 found[tuple(row[name] for name in names)] = row
         return found
 
 
 def _key_of(obj: models.Model, unique_fields: Collection[str]) -> tuple[Any, ...]:
-    return tuple(getattr(obj, obj._meta.get_field(name).attname) for name in unique_fields)
+    return tuple(getattr(obj, _attname(type(obj), name)) for name in unique_fields)
 
 
-class WrittenManager(models.Manager.from_queryset(WrittenQuerySet)[M]):  # type: ignore[misc]
+def _attname(model: type[models.Model], name: str) -> str:
+    field = cast("models.Field[Any, Any]", model._meta.get_field(name))
+    return field.attname
+
+
+class WrittenManager(models.Manager.from_queryset(WrittenQuerySet)):  # type: ignore[misc]
     """The manager whose query sets announce their writes."""
 
 
 class Written(models.Model):
     """A row whose writes are announced; through rows are just this, resources are `Resource`."""
 
-    objects: ClassVar[WrittenManager[Self]] = WrittenManager()  # type: ignore[misc]
-    rows: ClassVar[WrittenManager[Self]] = WrittenManager()  # type: ignore[misc]  # every row, whatever `objects` hides
+    objects: ClassVar[WrittenManager] = WrittenManager()
+    rows: ClassVar[WrittenManager] = WrittenManager()  # every row, whatever `objects` hides
 
-    stamp_fields: ClassVar[tuple[str, ...]] = ()
+    stamp_fields: ClassVar[tuple[str, ...]] = ()  # what each write sets besides what it is told
     announced: ClassVar[bool] = False
     shown_by_others: ClassVar[bool] = False  # whether `touched_by` has an answer
 
@@ -205,7 +185,9 @@ class Written(models.Model):
 
     # ── what a model says of itself ─────────────────────────────────────────────────────────────────────
     @classmethod
-    def touched_by(cls, rows: Iterable[Row], fields: Collection[str] | None) -> "dict[type[Resource], set[int]]":
+    def touched_by(
+        cls, rows: Iterable[Row], fields: Collection[str] | None
+    ) -> "dict[type[Resource], set[int]]":
         """The rows of other models that show these rows and so change with them.
 
         `fields` are those that change; None: all, as the row is new or goes.
@@ -247,7 +229,7 @@ class Written(models.Model):
 
     def as_row(self) -> Row:
         """The instance's own values, in the form of a locked row."""
-        return {name: getattr(self, name) for name in _attnames(type(self))}
+        return {name: getattr(self, name) for name in attnames(type(self))}
 
     def save(
         self,
@@ -262,13 +244,17 @@ class Written(models.Model):
             return
         model = cast("type[Written]", self._meta.concrete_model)
         with part_of_unit() as unit:
-            before = None if self.pk is None or force_insert else lock_rows(model, [self.pk]).get(self.pk)
+            before = (
+                None if self.pk is None or force_insert else lock_rows(model, [self.pk], unit).get(self.pk)
+            )
             self.prepare_write(before, unit, names)
             if before is not None:
                 model.announce(unit, {self.pk: before})
             touched = self._touched(before, names)
             announce_touched(unit, touched)
-            super().save(force_insert=force_insert, force_update=force_update, using=using, update_fields=names)
+            super().save(
+                force_insert=force_insert, force_update=force_update, using=using, update_fields=names
+            )
             if before is None:
                 model.announce_created(unit, [self.pk])
             else:
@@ -280,7 +266,7 @@ class Written(models.Model):
     def delete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         model = cast("type[Written]", self._meta.concrete_model)
         with part_of_unit() as unit:
-            rows = lock_rows(model, [self.pk] if self.pk is not None else [])
+            rows = lock_rows(model, [self.pk] if self.pk is not None else [], unit)
             model.refuse_delete(rows)
             model.announce(unit, rows)
             touched = model.touched_by(rows.values(), None)
@@ -331,7 +317,7 @@ class Resource(Written):
     updated_at = MomentField(editable=False)
 
     path: ClassVar[str]  # the resource's name in paths, scopes and deletions
-    stamp_fields = ("version", "updated_at")
+    stamp_fields: ClassVar[tuple[str, ...]] = ("version", "updated_at")
     announced = True
     # Fields whose change is no change of the resource, such as a user's last login.
     unversioned: ClassVar[frozenset[str]] = frozenset()
@@ -367,7 +353,7 @@ def moved(stamp: datetime) -> dict[str, Any]:
 def announce_touched(unit: UnitOfWork, touched: dict[type[Resource], set[int]]) -> None:
     """Locks and announces the rows that change along with others."""
     for model, pks in touched.items():
-        rows = lock_rows(model, pks)
+        rows = lock_rows(model, pks, unit)
         model.announce(unit, rows)
         model.announce_shown(unit, rows)
 

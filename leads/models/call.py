@@ -11,8 +11,9 @@ from django.db.models.lookups import Exact
 
 from calliyo.fields import MomentField
 from calliyo.unit_of_work import UnitOfWork
-from leads.models.base import Resource, Row
+from leads.models.base import Resource
 from leads.models.lead import Lead
+from leads.models.locking import Row
 from leads.models.user import User
 
 
@@ -44,7 +45,9 @@ class Call(Resource):
     ended_at = MomentField(null=True, blank=True)
     duration_seconds = models.PositiveIntegerField(default=0)
     note = models.TextField(blank=True)
-    recording_url = models.URLField(max_length=2000, blank=True, validators=[URLValidator(schemes=["http", "https"])])
+    recording_url = models.URLField(
+        max_length=2000, blank=True, validators=[URLValidator(schemes=["http", "https"])]
+    )
     completed_at = MomentField(null=True, blank=True, editable=False)
 
     path = "calls"
@@ -55,7 +58,9 @@ class Call(Resource):
         constraints = [
             models.CheckConstraint(condition=Q(ended_at__gte=F("started_at")), name="call_ends_after_start"),
             models.CheckConstraint(condition=Q(status__in=CallStatus.values), name="call_status_known"),
-            models.CheckConstraint(condition=Q(direction__in=CallDirection.values), name="call_direction_known"),
+            models.CheckConstraint(
+                condition=Q(direction__in=CallDirection.values), name="call_direction_known"
+            ),
             models.CheckConstraint(
                 condition=Q(status=CallStatus.IN_PROGRESS) | Q(completed_at__isnull=False),
                 name="call_that_ended_was_completed",

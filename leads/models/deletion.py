@@ -28,4 +28,6 @@ class Deletion(models.Model):
     @classmethod
     def note(cls, resource: str, object_ids: Iterable[int], at: datetime) -> None:
         """Writes down that these are gone."""
-        cls.objects.bulk_create(cls(resource=resource, object_id=pk, deleted_at=at) for pk in object_ids)
+        Deletion.objects.bulk_create(
+            Deletion(resource=resource, object_id=pk, deleted_at=at) for pk in object_ids
+        )

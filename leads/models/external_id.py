@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterable
 from django.db import models
 from django.db.models import Q
 
-from leads.models.base import Resource, Row, Written
+from leads.models.base import Resource, Written
 from leads.models.lead import Lead
+from leads.models.locking import Row
 
 
 class ExternalId(Written):
@@ -29,5 +30,7 @@ class ExternalId(Written):
         return self.value
 
     @classmethod
-    def touched_by(cls, rows: Iterable[Row], fields: Collection[str] | None) -> dict[type[Resource], set[int]]:
+    def touched_by(
+        cls, rows: Iterable[Row], fields: Collection[str] | None
+    ) -> dict[type[Resource], set[int]]:
         return {Lead: {row["lead_id"] for row in rows}}

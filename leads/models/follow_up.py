@@ -38,7 +38,9 @@ class FollowUp(Resource):
             models.Index(fields=["lead", "due_at", "id"], name="follow_up_by_lead"),
             models.Index(fields=["owner", "id"], name="follow_up_by_owner"),
             models.Index(fields=["due_at", "id"], name="follow_up_by_due_at"),
-            models.Index(fields=["due_at", "id"], name="follow_up_open_by_due_at", condition=Q(resolved_at=None)),
+            models.Index(
+                fields=["due_at", "id"], name="follow_up_open_by_due_at", condition=Q(resolved_at=None)
+            ),
             models.Index(fields=["updated_at", "id"], name="follow_up_by_updated_at"),
             models.Index(fields=["created_at", "id"], name="follow_up_by_created_at"),
         ]

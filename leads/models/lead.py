@@ -12,10 +12,11 @@ from django.db.models.lookups import Exact
 
 from calliyo.fields import MomentField
 from calliyo.unit_of_work import UnitOfWork
-from leads.models.base import Resource, Row
+from leads.models.base import Resource
 from leads.models.campaign import Campaign
 from leads.models.deletion import Deletion
 from leads.models.links import LinkField
+from leads.models.locking import Row
 from leads.models.status import LeadStatus, StatusRole
 from leads.models.tag import LeadTag, Tag
 from leads.models.user import User
@@ -76,7 +77,9 @@ class Lead(Resource):
             models.Index(fields=["email", "id"], name="lead_by_email"),
             models.Index(fields=["source", "id"], name="lead_by_source"),
             models.Index(
-                fields=["converted_at", "id"], name="lead_by_converted_at", condition=Q(converted_at__isnull=False)
+                fields=["converted_at", "id"],
+                name="lead_by_converted_at",
+                condition=Q(converted_at__isnull=False),
             ),
         ]
 
@@ -90,8 +93,10 @@ class Lead(Resource):
     # ── when the lead became a customer: kept by every way of writing ───────────────────────────────────
     def prepare_write(self, before: Row | None, unit: UnitOfWork, update_fields: set[str] | None) -> None:
         writes_status = update_fields is None or bool(update_fields & {"status", "status_id"})
-        if before is None or (writes_status and "status_id" in self.__dict__ and self.status_id != before["status_id"]):
-            is_customer = self.status_id == customer_status_id(unit)
+        if before is None or (
+            writes_status and "status_id" in self.__dict__ and self.status_id != before["status_id"]
+        ):
+            is_customer = self._gets_customer(unit)
             was = self.converted_at if before is None else before["converted_at"]
             self.converted_at = (was or unit.stamp()) if is_customer else None
             if update_fields is not None:
@@ -99,6 +104,12 @@ class Lead(Resource):
         elif "converted_at" in self.__dict__:
             self.converted_at = before["converted_at"]
         super().prepare_write(before, unit, update_fields)
+
+    def _gets_customer(self, unit: UnitOfWork) -> bool:
+        loaded = self._state.fields_cache.get("status")
+        if loaded is not None and loaded.pk == self.status_id:
+            return bool(loaded.role == StatusRole.CUSTOMER)
+        return self.status_id == customer_status_id(unit)
 
     @classmethod
     def stamps_of_update(cls, values: dict[str, Any], unit: UnitOfWork) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from django.db.models.fields.related_descriptors import ManyToManyDescriptor
 from django.utils.functional import cached_property
 
 from calliyo.unit_of_work import part_of_unit
-from leads.models.base import Resource, Row, Written, lock_rows
+from leads.models.base import Resource, Written
+from leads.models.locking import Row, lock_rows
 
 
 class Link(Written):
@@ -25,13 +26,15 @@ class Link(Written):
         abstract = True
 
     @classmethod
-    def touched_by(cls, rows: Iterable[Row], fields: Collection[str] | None) -> dict[type[Resource], set[int]]:
+    def touched_by(
+        cls, rows: Iterable[Row], fields: Collection[str] | None
+    ) -> dict[type[Resource], set[int]]:
         field = cls._meta.get_field(cls.owner_field)
         owners = {row[field.attname] for row in rows}  # type: ignore[union-attr]
         return {field.related_model: owners} if owners else {}  # type: ignore[dict-item]
 
 
-class LinkedDescriptor(ManyToManyDescriptor):
+class LinkedDescriptor(ManyToManyDescriptor):  # type: ignore[type-arg]  # no generic class when it runs
     """Gives related managers whose `add`, `remove`, `set`, `clear` are one change each, from either side."""
 
     @cached_property
@@ -40,11 +43,11 @@ class LinkedDescriptor(ManyToManyDescriptor):
 
         class LinkedManager(super().related_manager_cls):  # type: ignore[misc]
             def _as_one_change(self, change: str, objs: Iterable[Any], *args: Any, **options: Any) -> Any:
-                with part_of_unit():
+                with part_of_unit() as unit:
                     owners = objs if reverse else [self.instance]
                     model = self.through._meta.get_field(self.through.owner_field).related_model
                     # Before Django looks what is missing: nobody links the same pair in between.
-                    lock_rows(model, {getattr(owner, "pk", owner) for owner in owners})
+                    lock_rows(model, {getattr(owner, "pk", owner) for owner in owners}, unit)
                     return getattr(super(), change)(*args, **options)
 
             def add(self, *objs: Any, **options: Any) -> None:
@@ -56,11 +59,12 @@ class LinkedDescriptor(ManyToManyDescriptor):
             def clear(self) -> None:
                 self._as_one_change("clear", ())
 
-            def set(self, objs: Iterable[Any], **options: Any) -> None:
+            def set(self, objs: Iterable[Any], **options: Any) -> None:  # Django's name
                 objs = tuple(objs)
                 self._as_one_change("set", objs, objs, **options)
 
-            add.alters_data = remove.alters_data = clear.alters_data = set.alters_data = True
+            for change in (add, remove, clear, set):  # noqa: A003  # Django's names
+                change.alters_data = True  # type: ignore[union-attr]  # no template calls it
 
         return LinkedManager
 
@@ -68,8 +72,10 @@ class LinkedDescriptor(ManyToManyDescriptor):
 class LinkField(models.ManyToManyField):  # type: ignore[type-arg]  # no generic class when it runs
     """A many-to-many field over a `Link` model."""
 
-    def contribute_to_class(self, cls: type[models.Model], name: str, **options: Any) -> None:
-        super().contribute_to_class(cls, name, **options)
+    def contribute_to_class(
+        self, cls: type[models.Model], name: str, private_only: bool = False, **options: Any
+    ) -> None:
+        super().contribute_to_class(cls, name, private_only=private_only, **options)
         if not cls._meta.abstract:
             setattr(cls, self.name, LinkedDescriptor(self.remote_field, reverse=False))
 

@@ -8,7 +8,8 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 
 from calliyo.errors import DomainError
-from leads.models.base import Resource, Row
+from leads.models.base import Resource
+from leads.models.locking import Row
 
 
 class StatusRole(models.TextChoices):
@@ -82,7 +83,9 @@ class LeadStatus(Resource):
     def refuse_delete(cls, rows: dict[int, Row]) -> None:
         protected = [row["name"] for row in rows.values() if row["role"] in PROTECTED_NAMES]
         if protected:
-            raise StatusProtected(f"The status {protected[0]} is protected: it can't be deleted.", field="name")
+            raise StatusProtected(
+                f"The status {protected[0]} is protected: it can't be deleted.", field="name"
+            )
 
 
 def seed_statuses(model: type[models.Model], *, stamps: dict[str, Any]) -> None:

@@ -6,8 +6,9 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from leads.models.base import Resource, Row
+from leads.models.base import Resource
 from leads.models.links import Link
+from leads.models.locking import Row
 
 
 class Tag(Resource):
@@ -30,7 +31,9 @@ class Tag(Resource):
         return self.name
 
     @classmethod
-    def touched_by(cls, rows: Iterable[Row], fields: Collection[str] | None) -> dict[type[Resource], set[int]]:
+    def touched_by(
+        cls, rows: Iterable[Row], fields: Collection[str] | None
+    ) -> dict[type[Resource], set[int]]:
         """A renamed or deleted tag changes its leads."""
         tags = {row["id"] for row in rows if row["id"] is not None}
         if not tags or (fields is not None and "name" not in fields):

@@ -1,14 +1,15 @@
 """Those who work here: admins, managers and agents."""
 
 from collections.abc import Collection, Iterable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from leads.models.base import Resource, Row, WrittenManager, WrittenQuerySet
+from leads.models.base import Resource, WrittenManager, WrittenQuerySet
+from leads.models.locking import Row
 
 
 class Role(models.TextChoices):
@@ -22,7 +23,9 @@ class CalliyoUserManager(UserManager.from_queryset(WrittenQuerySet)[Any]):  # ty
 
     use_in_migrations = False
 
-    def create_superuser(self, username: str, email: str | None = None, password: str | None = None, **more: Any) -> Any:
+    def create_superuser(
+        self, username: str, email: str | None = None, password: str | None = None, **more: Any
+    ) -> Any:
         return super().create_superuser(username, email, password, **{"role": Role.COMPANY_ADMIN, **more})
 
 
@@ -38,12 +41,14 @@ class User(Resource, AbstractUser):
     employee_code = models.CharField(max_length=50, blank=True)
     role = models.CharField(max_length=13, choices=Role.choices, default=Role.AGENT)
     lead_cap = models.PositiveIntegerField(
-        null=True, blank=True, help_text="the most leads, not counting converted ones, that this agent may hold"
+        null=True,
+        blank=True,
+        help_text="the most leads, not counting converted ones, that this agent may hold",
     )
     is_staff = models.BooleanField(default=True, editable=False)
 
-    objects: ClassVar[CalliyoUserManager] = CalliyoUserManager()  # type: ignore[assignment]
-    rows: ClassVar[WrittenManager[Self]] = WrittenManager()  # type: ignore[misc]
+    objects: ClassVar[CalliyoUserManager] = CalliyoUserManager()
+    rows: ClassVar[WrittenManager] = WrittenManager()
 
     unversioned = frozenset({"last_login", "password"})
     shown_by_others = True
@@ -72,11 +77,17 @@ class User(Resource, AbstractUser):
         return str(self).split(" ")[0]
 
     @classmethod
-    def touched_by(cls, rows: Iterable[Row], fields: Collection[str] | None) -> dict[type[Resource], set[int]]:
+    def touched_by(
+        cls, rows: Iterable[Row], fields: Collection[str] | None
+    ) -> dict[type[Resource], set[int]]:
         """A user who goes leaves the campaigns that name him."""
         if fields is not None:
             return {}
         links = cls._meta.get_field("campaigns").through  # type: ignore[union-attr]
         users = [row["id"] for row in rows if row["id"] is not None]
-        campaigns = set(links.objects.filter(user_id__in=users).values_list("campaign_id", flat=True)) if users else set()
+        campaigns = (
+            set(links.objects.filter(user_id__in=users).values_list("campaign_id", flat=True))
+            if users
+            else set()
+        )
         return {links._meta.get_field("campaign").related_model: campaigns} if campaigns else {}

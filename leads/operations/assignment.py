@@ -1,4 +1,4 @@
-"""Who works on which lead: one, many at once, or many spread evenly; an agent never gets more than his cap."""
+"""Who works on which lead: one, many at once, or many spread evenly; no agent gets more than his cap."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence

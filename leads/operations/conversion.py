@@ -18,7 +18,7 @@ MAX_AMOUNT = Decimal("99999999999.999")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderFacts:
-    """What a customer ordered: amount in major units with up to 3 places, ISO 4217 currency, plan, payment status."""
+    """What a customer ordered: amount in major units with up to 3 places, ISO 4217 currency, plan, payment."""
 
     amount: Decimal | None = None
     currency: str = ""
@@ -30,7 +30,9 @@ class OrderFacts:
 def convert_leads(*, leads: QuerySet[Lead], order: OrderFacts | None = None) -> int:
     """Moves the leads to Customer and says how many were none; with `order`, writes it on all of them."""
     pks = list(leads.order_by().values_list("pk", flat=True))
-    converted = change_status(leads=Lead.rows.filter(pk__in=leads.order_by().values("pk")), to=customer_status())
+    converted = change_status(
+        leads=Lead.rows.filter(pk__in=leads.order_by().values("pk")), to=customer_status()
+    )
     if order is not None:
         write_order(customers=pks, order=order)
     return converted

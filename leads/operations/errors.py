@@ -39,7 +39,7 @@ class UnknownTag(DomainError):
 
 
 class LeadCapReached(DomainError):
-    """The agent would hold more leads than he may; `lead_cap` and `room` say how many he may and still can."""
+    """The agent would hold more leads than he may; `lead_cap` says how many he may, `room` how many still."""
 
     code = "lead_cap_reached"
     field = "owner"

@@ -41,7 +41,7 @@ def schedule_follow_up(
 
 @unit_of_work
 def update_follow_up(*, follow_up: FollowUp, changes: FollowUpChanges) -> FollowUp:
-    """Writes what `changes` names on the row as it is now: moved, resolved, opened again, noted, handed on."""
+    """Writes what `changes` names on the row as it is now: moved, resolved, opened again, handed on."""
     now: FollowUp = FollowUp.rows.select_for_update(no_key=True).get(pk=follow_up.pk)
     fields = []
     if "due_at" in changes and changes["due_at"] != now.due_at:

@@ -141,7 +141,7 @@ def _first_status(*, owned: bool) -> LeadStatus:
 
 
 def _owners_to_lock(lead: Lead, changes: LeadChanges) -> list[int]:
-    """Who may hold one lead more after this change: a new owner, or the owner of a customer who ceases to be one."""
+    """Who may hold one more after this change: a new owner, or that of a customer who ceases to be one."""
     if "owner" in changes:
         owner = changes["owner"]
         return [owner.pk] if owner is not None and owner.pk != lead.owner_id else []
@@ -154,7 +154,7 @@ def _owners_to_lock(lead: Lead, changes: LeadChanges) -> list[int]:
 
 
 def _apply(lead: Lead, changes: LeadChanges) -> list[str]:
-    """Sets what `changes` names on the locked lead, by the rules; gives the names of the fields that differ now."""
+    """Sets what `changes` names on the locked lead, by the rules; gives the fields that differ now."""
     values: dict[str, Any] = {name: changes[name] for name in _DETAILS if name in changes}  # type: ignore[literal-required]
     if "phone" in changes:
         values["phone"] = to_e164(changes["phone"], region=company_region())

@@ -20,7 +20,7 @@ from leads.operations.names import clean_name
 
 @unit_of_work
 def change_status(*, leads: QuerySet[Lead], to: LeadStatus) -> int:
-    """Moves the leads to a status and says how many were elsewhere; Customer converts, leaving it un-converts.
+    """Moves the leads to a status, says how many were elsewhere; Customer converts, leaving it un-converts.
 
     All or none: raises LeadCapReached when un-converted ones are more than their owner may hold.
     """
@@ -48,7 +48,7 @@ def create_status(*, name: str) -> LeadStatus:
 
 @unit_of_work
 def rename_status(*, status: LeadStatus, name: str) -> LeadStatus:
-    """Renames in place: leads keep their status, and have not changed. Raises StatusProtected, DuplicateName."""
+    """Renames in place: its leads have not changed by that. Raises StatusProtected, DuplicateName."""
     cleaned = clean_name(name)
     if cleaned == status.name:
         return status

@@ -34,7 +34,7 @@ def delete_tag(*, tag: Tag) -> None:
 
 @unit_of_work
 def find_tags(*, names: Iterable[str], may_create: bool) -> list[Tag]:
-    """The tags of these names, each once, in their order. Unknown ones are created, or refused (UnknownTag)."""
+    """The tags of these names, each once, in order. Unknown ones are created or refused (UnknownTag)."""
     wanted = {name.lower(): name for name in reversed([clean_name(name, field="tags") for name in names])}
     found = {tag.name.lower(): tag for tag in _named(*wanted.values())} if wanted else {}
     unknown = [name for key, name in wanted.items() if key not in found]

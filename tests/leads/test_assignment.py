@@ -95,9 +95,7 @@ class TestSpread:
     def test_too_many_for_all_are_refused_and_nothing_is_assigned(self) -> None:
         LeadFactory.create_batch(4)
         with pytest.raises(LeadCapReached, match="room for 3 of these 4") as refused:
-            spread_leads(
-                leads=Lead.objects.all(), over=[UserFactory(lead_cap=1), UserFactory(lead_cap=2)]
-            )
+            spread_leads(leads=Lead.objects.all(), over=[UserFactory(lead_cap=1), UserFactory(lead_cap=2)])
         assert refused.value.extra == {"room": 3}
         assert not Lead.objects.exclude(owner=None).exists()
 

@@ -17,7 +17,9 @@ START = datetime(2026, 11, 24, 6, 30, tzinfo=UTC)  # noon in India
 def test_a_call_is_written_with_what_follows_from_what_is_told() -> None:
     lead, agent = LeadFactory(), UserFactory()
     ended = START + timedelta(seconds=95)
-    call = log_call(lead=lead, agent=agent, status=CallStatus.CALLED, started_at=START, ended_at=ended, note=" ok ")
+    call = log_call(
+        lead=lead, agent=agent, status=CallStatus.CALLED, started_at=START, ended_at=ended, note=" ok "
+    )
     assert (call.duration_seconds, call.connected, call.note) == (95, True, "ok")
     told = log_call(lead=lead, agent=agent, status="called", started_at=START, duration_seconds=60)
     assert told.ended_at == START + timedelta(seconds=60)
@@ -30,7 +32,9 @@ def test_a_call_is_written_with_what_follows_from_what_is_told() -> None:
 def test_a_call_in_progress_has_not_ended() -> None:
     call = log_call(lead=LeadFactory(), agent=None, status="in_progress", started_at=START)
     assert (call.ended_at, call.duration_seconds, call.completed_at) == (None, 0, None)
-    ended = end_call(call=call, status="called", ended_at=START + timedelta(seconds=30), note="Sent the brochure")
+    ended = end_call(
+        call=call, status="called", ended_at=START + timedelta(seconds=30), note="Sent the brochure"
+    )
     assert (ended.duration_seconds, ended.note) == (30, "Sent the brochure")
     assert ended.completed_at is not None
     corrected = end_call(call=call, status="follow_up", duration_seconds=20)

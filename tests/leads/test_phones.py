@@ -68,7 +68,7 @@ def test_plain_digits_are_read_in_the_companys_country(spelling: str, region: st
         ("98765432101", "too few or too many"),
         ("9876543210.0", "too few or too many"),
         ("0000000000", "too few or too many"),
-        ("+999 1234 5678", "country code that does not exist"),
+        ("+999 1234 5678", "unknown country code"),
         ("9876543210987654321", "too many"),
         ("9" * 65, "at most 64 characters"),
     ],

@@ -20,7 +20,13 @@ class TestLogin:
 
     @pytest.mark.parametrize(
         ("login", "password"),
-        [("farheen", "wrong"), ("nobody", PASSWORD), ("", PASSWORD), ("far\x00heen", PASSWORD), ("farheen", "")],
+        [
+            ("farheen", "wrong"),
+            ("nobody", PASSWORD),
+            ("", PASSWORD),
+            ("far\x00heen", PASSWORD),
+            ("farheen", ""),
+        ],
     )
     def test_anything_else_does_not(self, login: str, password: str) -> None:
         UserFactory(username="farheen")
@@ -79,7 +85,12 @@ class TestPermissions:
         assert all(manager.has_perm(f"leads.{action}_{model}") for action in actions for model in MODELS)
         assert manager.has_perm("leads.view_user")
         assert not any(manager.has_perm(f"leads.{action}_user") for action in actions[1:])
-        for elsewhere in ("apikeys.view_apikey", "webhooks.view_event", "calliyo.change_company", "auth.view_group"):
+        for elsewhere in (
+            "apikeys.view_apikey",
+            "webhooks.view_event",
+            "calliyo.change_company",
+            "auth.view_group",
+        ):
             assert not manager.has_perm(elsewhere)
         assert not manager.has_module_perms("apikeys") and manager.has_module_perms("leads")
 
@@ -97,7 +108,9 @@ class TestPermissions:
         for role in Role:
             user = UserFactory(role=role, is_active=False)
             backend = RoleBackend()
-            assert not backend.has_perm(user, "leads.view_lead") and not backend.has_module_perms(user, "leads")
+            assert not backend.has_perm(user, "leads.view_lead") and not backend.has_module_perms(
+                user, "leads"
+            )
             assert not user.has_perm("leads.view_lead") and backend.get_all_permissions(user) == set()
 
     def test_what_is_spelled_out_is_what_is_allowed(self) -> None:

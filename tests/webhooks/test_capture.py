@@ -1,6 +1,7 @@
 """Which events fire: from every way of writing, once a unit of work, and nothing for what did not happen."""
 
 import json
+import time
 from datetime import timedelta
 
 import pytest
@@ -38,7 +39,9 @@ def status(role: str) -> LeadStatus:
 
 
 def new_lead(phone: str = "+919800000001", **values) -> Lead:
-    return Lead.objects.create(**{"first_name": "Asha", "phone": phone, "status": status("unassigned"), **values})
+    return Lead.objects.create(
+        **{"first_name": "Asha", "phone": phone, "status": status("unassigned"), **values}
+    )
 
 
 def new_user(username: str = "ravi") -> User:
@@ -147,7 +150,10 @@ def test_a_stale_instance_that_saves_over_a_newer_row_tells_what_it_undid(lead, 
     fired.again()
     stale.first_name = "Aisha"
     stale.save()
-    assert fired.changes() == {"first_name": {"from": "Asha", "to": "Aisha"}, "last_name": {"from": "Rao", "to": ""}}
+    assert fired.changes() == {
+        "first_name": {"from": "Asha", "to": "Aisha"},
+        "last_name": {"from": "Rao", "to": ""},
+    }
     stale.refresh_from_db()
     assert stale.version == 3
 
@@ -162,7 +168,10 @@ def test_update_fields_write_only_these(lead, fired):
 
 def test_expressions_are_told_by_what_they_became(lead, fired):
     Lead.objects.update(first_name=Upper(F("first_name")), last_name=Concat(F("first_name"), Value("!")))
-    assert fired.changes() == {"first_name": {"from": "Asha", "to": "ASHA"}, "last_name": {"from": "", "to": "Asha!"}}
+    assert fired.changes() == {
+        "first_name": {"from": "Asha", "to": "ASHA"},
+        "last_name": {"from": "", "to": "Asha!"},
+    }
     fired.again()
     lead.refresh_from_db()
     lead.last_name = Concat(F("last_name"), Value("?"))
@@ -182,7 +191,9 @@ def test_update_through_a_relation_and_with_distinct(lead, fired):
     tag = Tag.objects.create(name="hot")
     lead.tags.add(tag)
     fired.again()
-    assert Lead.objects.filter(tags__name="hot", status__role="unassigned").distinct().update(source="web") == 1
+    assert (
+        Lead.objects.filter(tags__name="hot", status__role="unassigned").distinct().update(source="web") == 1
+    )
     assert fired.changes() == {"source": {"from": "", "to": "web"}}
 
 
@@ -246,6 +257,10 @@ def test_tags_change_their_lead_from_both_sides(lead, fired):
     lead.tags.set([hot])
     assert fired.changes() == {"tags": {"from": ["Cold", "hot"], "to": ["hot"]}}
     fired.again()
+    lead.tags.set([cold])
+    assert fired.changes() == {"tags": {"from": ["hot"], "to": ["Cold"]}}
+    lead.tags.set([hot])
+    fired.again()
     hot.leads.clear()
     assert fired.changes() == {"tags": {"from": ["hot"], "to": []}}
     fired.again()
@@ -258,7 +273,7 @@ def test_tags_change_their_lead_from_both_sides(lead, fired):
     LeadTag.objects.bulk_create([LeadTag(lead=lead, tag=cold)])
     assert fired.changes() == {"tags": {"from": [], "to": ["Cold"]}}
     lead.refresh_from_db()
-    assert lead.version == 7
+    assert lead.version == 11  # a set that takes and gives grows it by two
 
 
 def test_renaming_or_deleting_a_tag_changes_its_leads(lead, fired):
@@ -329,6 +344,16 @@ def test_there_and_back_in_a_unit_is_nothing(lead, fired):
     assert fired.types() == []
 
 
+def test_a_customer_who_left_and_came_back_in_a_unit_is_nothing(lead, fired):
+    Lead.objects.update(status=status("customer"))
+    fired.again()
+    time.sleep(0.002)
+    with unit_of_work():
+        Lead.objects.update(status=status("unassigned"))
+        Lead.objects.update(status=status("customer"))
+    assert fired.types() == []
+
+
 def test_outside_a_unit_each_save_stands_for_itself_even_in_a_transaction(lead, fired):
     with transaction.atomic():
         for name in ("B", "C"):
@@ -347,21 +372,29 @@ def test_made_and_deleted_in_a_unit_is_nothing(db):
 
 
 def test_a_unit_that_fails_fires_nothing(lead, fired):
-    with pytest.raises(IntegrityError), unit_of_work():
+    @unit_of_work
+    def fail() -> None:
         lead.last_name = "Rao"
         lead.save()
         new_lead(lead.phone)
+
+    with pytest.raises(IntegrityError):
+        fail()
     lead.refresh_from_db()
     assert fired.types() == [] and lead.last_name == ""
 
 
 def test_what_a_rolled_back_savepoint_did_is_not_told(lead, fired):
+    @unit_of_work
+    def fail() -> None:
+        lead.last_name = "never"
+        lead.save()
+        new_lead("+919800000005")
+        raise ZeroDivisionError
+
     with unit_of_work():
-        with pytest.raises(ZeroDivisionError), unit_of_work():
-            lead.last_name = "never"
-            lead.save()
-            new_lead("+919800000005")
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            fail()
         lead.refresh_from_db()
         lead.source = "web"
         lead.save()
@@ -370,12 +403,16 @@ def test_what_a_rolled_back_savepoint_did_is_not_told(lead, fired):
 
 
 def test_a_picture_from_before_the_savepoint_outlives_it(lead, fired):
+    @transaction.atomic
+    def fail() -> None:
+        Lead.objects.update(last_name="never", source="never")
+        raise ZeroDivisionError
+
     with unit_of_work():
         lead.last_name = "Rao"
         lead.save()
-        with pytest.raises(ZeroDivisionError), transaction.atomic():
-            Lead.objects.update(last_name="never", source="never")
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            fail()
     assert fired.changes() == {"last_name": {"from": "", "to": "Rao"}}
 
 
@@ -407,11 +444,17 @@ def test_follow_ups_are_told_when_made_and_each_time_they_are_resolved(lead, fir
         follow_up.resolved_at = resolved_at
         follow_up.save()
     assert fired.types() == ["followup.created", "followup.completed", "followup.completed"]
-    assert [body["data"]["follow_up"]["status"] for body in fired.bodies()] == ["open", "resolved", "resolved"]
+    assert [body["data"]["follow_up"]["status"] for body in fired.bodies()] == [
+        "open",
+        "resolved",
+        "resolved",
+    ]
 
 
 def test_a_note_is_told_when_added_and_not_when_changed(lead, fired):
-    note = Note.objects.create(lead=lead, text="called back", author_type="user", author_id=3, author_name="Ravi")
+    note = Note.objects.create(
+        lead=lead, text="called back", author_type="user", author_id=3, author_name="Ravi"
+    )
     note.text = "called back twice"
     note.save()
     (body,) = fired.bodies()
@@ -424,7 +467,10 @@ def test_a_deleted_leads_events_stay_and_all_that_goes_is_noted(lead, fired):
     lead_id = lead.pk
     lead.delete()
     assert Event.objects.filter(lead_id=lead_id).count() == 2
-    assert set(Deletion.objects.values_list("resource", "object_id")) == {("leads", lead_id), ("notes", note.pk)}
+    assert set(Deletion.objects.values_list("resource", "object_id")) == {
+        ("leads", lead_id),
+        ("notes", note.pk),
+    }
 
 
 def test_a_long_note_is_cut_so_that_the_body_is_at_most_20_kb(lead, fired):
@@ -441,7 +487,9 @@ def test_each_active_subscriber_gets_its_own_delivery_and_the_key_that_skips_its
     wanted = Webhook.objects.create(api_key=key, url="https://example.com/1", events=both)
     own = Webhook.objects.create(api_key=key, url="https://example.com/2", events=both, skip_own=True)
     Webhook.objects.create(api_key=key, url="https://example.com/3", events=["note.added"])
-    Webhook.objects.create(api_key=key, url="https://example.com/4", events=both, active=False, off_reason="by_hand")
+    Webhook.objects.create(
+        api_key=key, url="https://example.com/4", events=both, active=False, off_reason="by_hand"
+    )
     lead.last_name = "Rao"
     lead.save()
     assert list(Delivery.objects.order_by("webhook").values_list("webhook", "type", "state", "lead_id")) == [
@@ -451,13 +499,18 @@ def test_each_active_subscriber_gets_its_own_delivery_and_the_key_that_skips_its
     with acting_as(Actor(type=ActorType.API_KEY, id=key.pk, name="Zoho")):
         lead.last_name = "Iyer"
         lead.save()
-    assert Delivery.objects.filter(webhook=wanted).count() == 2 and Delivery.objects.filter(webhook=own).count() == 1
+    assert (
+        Delivery.objects.filter(webhook=wanted).count() == 2
+        and Delivery.objects.filter(webhook=own).count() == 1
+    )
 
 
-def test_the_statements_that_a_save_adds_do_not_grow_with_the_webhooks(lead, django_assert_num_queries):
+def test_the_statements_that_a_save_adds_do_not_grow_with_the_webhooks(
+    lead, django_assert_num_queries, django_assert_max_num_queries
+):
     key = APIKey.objects.create(name="Zoho", digest="a" * 64, prefix="cly_live_abcd", scopes=["leads:read"])
     lead.last_name = "A"
-    with django_assert_num_queries(8) as without:
+    with django_assert_max_num_queries(8) as without:
         lead.save()
     Webhook.objects.bulk_create(
         Webhook(api_key=key, url=f"https://example.com/{n}", events=["lead.updated"]) for n in range(10)

@@ -1,6 +1,6 @@
-"""One demo lead's whole history, drawn from its number alone: pure, so that the same number is the same person.
+"""One demo lead's whole history, drawn from its number alone: the same number is the same person.
 
-Nothing here touches the database; moments are drawn backwards from `now`, in the team's office hours.
+Pure: nothing here touches the database. Moments are drawn backwards from `now`, in the team's office hours.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from calliyo.management.demo import words
 HISTORY_DAYS = 60
 OPENS, CLOSES = time(9, 40), time(19, 20)
 
-# Indian mobile ranges that the numbering plan knows and no operator serves: valid, and nobody's telephone rings.
+# Indian mobile ranges that the numbering plan knows and no operator serves: valid, and nobody's phone rings.
 _RANGES = (
     *range(6010, 6020),
     *range(6140, 6150),
@@ -108,7 +108,7 @@ class LeadStory:
 
 @dataclass(frozen=True, slots=True)
 class _Plot:
-    """How leads of one status got there: their share in a hundred, and the calls on the way with their note's kind."""
+    """How leads of one status got there: their share in a hundred, each call's status and kind of note."""
 
     share: int
     calls: Sequence[tuple[str, str]] = ()
@@ -143,7 +143,7 @@ def phone_of(index: int) -> str:
 
 def lead_story(index: int, *, now: datetime, zone: ZoneInfo, agents: int) -> LeadStory:
     """Everything about demo lead `index` as it stands at `now`, for a team of so many agents."""
-    random = Random(f"calliyo demo lead {index}")
+    random = Random(f"calliyo demo lead {index}")  # noqa: S311  # the same each time is what is wanted
     status = random.choices(list(_PLOTS), [plot.share for plot in _PLOTS.values()])[0]
     outcomes = _outcomes(_PLOTS[status], random)
     created_at = _arrival(status, len(outcomes), now=now, random=random)
@@ -172,7 +172,8 @@ def _person(index: int, random: Random) -> Person:
     email = ""
     if random.random() < 0.62:
         local = ".".join(part.lower().replace("'", "") for part in (first_name, last_name) if part)
-        email = f"{local}{random.choice(('', random.randint(1, 99), random.randint(1986, 2006)))}@{_mail_host(random)}"
+        number = random.choice(("", random.randint(1, 99), random.randint(1986, 2006)))
+        email = f"{local}{number}@{_mail_host(random)}"
     return {
         "first_name": first_name,
         "last_name": last_name,
@@ -283,7 +284,7 @@ def _spoken(kind: str, random: Random) -> int:
 
 
 def _tell_follow_ups(lead: LeadStory, *, now: datetime, zone: ZoneInfo, random: Random) -> None:
-    """Each call that ended in a follow-up had one, done by the next call; in status Followups the last is open."""
+    """Each call that ended in a follow-up had one, done by the next call; in Followups the last is open."""
     for place, call in enumerate(lead.calls):
         if call.status != "follow_up":
             continue
@@ -308,7 +309,7 @@ def _tell_follow_ups(lead: LeadStory, *, now: datetime, zone: ZoneInfo, random: 
 
 
 def _open_due(after: datetime, *, now: datetime, zone: ZoneInfo, random: Random) -> datetime:
-    """When an open follow-up is due: a third today, a quarter overdue by days, the rest in the days to come."""
+    """When an open follow-up is due: a third today, a quarter overdue by days, the rest in days to come."""
     days = random.choices((0, -random.randint(1, 5), random.randint(1, 12)), (33, 25, 42))[0]
     day = (now.astimezone(zone) + timedelta(days=days)).date()
     due_at = datetime.combine(day, time(random.randint(10, 18), random.choice((0, 15, 30, 45))), tzinfo=zone)

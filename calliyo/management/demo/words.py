@@ -11,76 +11,112 @@ COMPANY_NAME = "Northstar Skills"
 NAMES: Sequence[tuple[int, str, str]] = (
     (
         18,
-        "Aarav Aditi Akash Ananya Anjali Ankit Arpita Ashish Deepak Divya Gaurav Isha Kavita Kritika Manish Megha "
-        "Mohit Neha Nikhil Pooja Pradeep Priyanka Rahul Ritika Rohit Sachin Sakshi Shivani Shubham Sneha Sumit Swati "
-        "Tanvi Vaibhav Vikas Yash",
-        "Agarwal Bansal Chauhan Dubey Goel Gupta Jain Mathur Mishra Pandey Rastogi Saxena Sharma Shukla Singh "
-        "Srivastava Tiwari Tripathi Tyagi Verma Yadav",
+        (
+            "Aarav Aditi Akash Ananya Anjali Ankit Arpita Ashish Deepak Divya Gaurav Isha Kavita "
+            "Kritika Manish Megha Mohit Neha Nikhil Pooja Pradeep Priyanka Rahul Ritika Rohit "
+            "Sachin Sakshi Shivani Shubham Sneha Sumit Swati Tanvi Vaibhav Vikas Yash"
+        ),
+        (
+            "Agarwal Bansal Chauhan Dubey Goel Gupta Jain Mathur Mishra Pandey Rastogi Saxena "
+            "Sharma Shukla Singh Srivastava Tiwari Tripathi Tyagi Verma Yadav"
+        ),
     ),
     (
         13,
-        "Aditya Aishwarya Akshay Amruta Aniket Ashwini Chinmay Gauri Kedar Ketaki Manasi Mayuri Mrunal Nilesh Omkar "
-        "Prajakta Pranav Rutuja Sagar Sayali Shraddha Siddharth Sonali Tejas Vedant",
-        "Bhosale Chavan Deshmukh Deshpande Gaikwad Jadhav Joshi Kadam Kale Kulkarni More Patil Pawar Phadke Sawant "
-        "Shinde",
+        (
+            "Aditya Aishwarya Akshay Amruta Aniket Ashwini Chinmay Gauri Kedar Ketaki Manasi Mayuri "
+            "Mrunal Nilesh Omkar Prajakta Pranav Rutuja Sagar Sayali Shraddha Siddharth Sonali "
+            "Tejas Vedant"
+        ),
+        (
+            "Bhosale Chavan Deshmukh Deshpande Gaikwad Jadhav Joshi Kadam Kale Kulkarni More Patil "
+            "Pawar Phadke Sawant Shinde"
+        ),
     ),
     (
         11,
-        "Aarti Bhavik Chirag Darshan Dhara Dhruv Hardik Hetal Jigar Jinal Kinjal Krunal Maulik Mitali Nirali Parth "
-        "Rinkal Ronak Urvi Vishal",
-        "Bhatt Dave Desai Gandhi Mehta Modi Parekh Parmar Patel Rathod Shah Solanki Thakkar Trivedi Vyas",
+        (
+            "Aarti Bhavik Chirag Darshan Dhara Dhruv Hardik Hetal Jigar Jinal Kinjal Krunal Maulik "
+            "Mitali Nirali Parth Rinkal Ronak Urvi Vishal"
+        ),
+        ("Bhatt Dave Desai Gandhi Mehta Modi Parekh Parmar Patel Rathod Shah Solanki Thakkar Trivedi Vyas"),
     ),
     (
         12,
-        "Abinaya Aravind Arun Bhuvana Deepika Dinesh Gayathri Gokul Harini Karthik Kavin Keerthana Lavanya Madhan "
-        "Meenakshi Nandhini Naveen Pavithra Prakash Praveen Ramya Sangeetha Santhosh Saranya Suresh Vignesh Vidhya",
-        "Balasubramanian Chandrasekar Ganesan Krishnan Kumar Murugan Natarajan Palanisamy Raghavan Rajendran "
-        "Ramasamy Selvam Srinivasan Subramanian Sundaram Venkatesan",
+        (
+            "Abinaya Aravind Arun Bhuvana Deepika Dinesh Gayathri Gokul Harini Karthik Kavin "
+            "Keerthana Lavanya Madhan Meenakshi Nandhini Naveen Pavithra Prakash Praveen Ramya "
+            "Sangeetha Santhosh Saranya Suresh Vignesh Vidhya"
+        ),
+        (
+            "Balasubramanian Chandrasekar Ganesan Krishnan Kumar Murugan Natarajan Palanisamy "
+            "Raghavan Rajendran Ramasamy Selvam Srinivasan Subramanian Sundaram Venkatesan"
+        ),
     ),
     (
         11,
-        "Akhila Anusha Bhargav Bhavana Chaitanya Divyasri Harika Harsha Haritha Kalyan Lahari Mounika Nagesh Navya "
-        "Pavan Prasanna Rajesh Ravali Sai Sandeep Sirisha Sravani Srikanth Tejaswini Vamsi Venkat",
-        "Bandaru Chowdary Gudipati Kandula Kolli Kota Mallela Naidu Nalluri Penumatsa Raju Rao Reddy Varma Vemula",
+        (
+            "Akhila Anusha Bhargav Bhavana Chaitanya Divyasri Harika Harsha Haritha Kalyan Lahari "
+            "Mounika Nagesh Navya Pavan Prasanna Rajesh Ravali Sai Sandeep Sirisha Sravani Srikanth "
+            "Tejaswini Vamsi Venkat"
+        ),
+        (
+            "Bandaru Chowdary Gudipati Kandula Kolli Kota Mallela Naidu Nalluri Penumatsa Raju Rao "
+            "Reddy Varma Vemula"
+        ),
     ),
     (
         8,
-        "Abhishek Bhoomika Chandana Chethan Darshini Girish Kavya Kiran Manjunath Nagaraj Nisarga Pallavi Pradyumna "
-        "Raghavendra Rakshitha Shashank Shreya Sindhu Spoorthi Sudeep Varsha Vinay",
+        (
+            "Abhishek Bhoomika Chandana Chethan Darshini Girish Kavya Kiran Manjunath Nagaraj "
+            "Nisarga Pallavi Pradyumna Raghavendra Rakshitha Shashank Shreya Sindhu Spoorthi Sudeep "
+            "Varsha Vinay"
+        ),
         "Bhat Gowda Hegde Hiremath Kamath Murthy Nayak Pai Patil Prabhu Rao Shetty Shenoy Urs",
     ),
     (
         7,
-        "Abin Aiswarya Ajith Akhil Amal Anagha Anjana Athira Devika Gokul Hari Jishnu Krishnapriya Lekshmi Midhun "
-        "Nimisha Parvathy Rahul Reshma Sreejith Sruthi Vishnu",
+        (
+            "Abin Aiswarya Ajith Akhil Amal Anagha Anjana Athira Devika Gokul Hari Jishnu "
+            "Krishnapriya Lekshmi Midhun Nimisha Parvathy Rahul Reshma Sreejith Sruthi Vishnu"
+        ),
         "Kurup Krishnan Menon Nair Namboothiri Pillai Unnikrishnan Varier Warrier",
     ),
     (
         7,
-        "Abhijit Anirban Arindam Arpan Debjani Dipankar Indrani Koyel Madhumita Mousumi Moumita Paromita Riya Sayan "
-        "Shreyasi Sourav Subhajit Sudipta Suparna Tanmoy",
-        "Banerjee Basu Bhattacharya Bose Chakraborty Chatterjee Das Dutta Ghosh Majumdar Mitra Mukherjee Roy Saha Sen",
+        (
+            "Abhijit Anirban Arindam Arpan Debjani Dipankar Indrani Koyel Madhumita Mousumi Moumita "
+            "Paromita Riya Sayan Shreyasi Sourav Subhajit Sudipta Suparna Tanmoy"
+        ),
+        (
+            "Banerjee Basu Bhattacharya Bose Chakraborty Chatterjee Das Dutta Ghosh Majumdar Mitra "
+            "Mukherjee Roy Saha Sen"
+        ),
     ),
     (
         5,
-        "Amandeep Arshdeep Gurpreet Harjot Harleen Harpreet Inderjit Jasleen Jaspreet Karanveer Kirandeep Lovepreet "
-        "Manpreet Navjot Prabhjot Ramandeep Simran Sukhmani",
+        (
+            "Amandeep Arshdeep Gurpreet Harjot Harleen Harpreet Inderjit Jasleen Jaspreet Karanveer "
+            "Kirandeep Lovepreet Manpreet Navjot Prabhjot Ramandeep Simran Sukhmani"
+        ),
         "Bedi Dhaliwal Gill Grewal Sandhu Sidhu Singh Sodhi Virk",
     ),
     (
         6,
-        "Aamir Afreen Arif Ayesha Danish Faizan Farah Farhan Imran Nazia Rehan Saba Sameer Sana Shabnam Shahid "
-        "Tabassum Wasim Zainab Zoya",
+        (
+            "Aamir Afreen Arif Ayesha Danish Faizan Farah Farhan Imran Nazia Rehan Saba Sameer Sana "
+            "Shabnam Shahid Tabassum Wasim Zainab Zoya"
+        ),
         "Ahmed Ansari Hussain Khan Mirza Pathan Qureshi Shaikh Siddiqui Syed",
     ),
     (
         2,
-        "Alwin Anita Blessy Bryan Elsa Flavia Jerin Jovita Melvin Merlin Neville Rhea Sharon Steffi",
+        ("Alwin Anita Blessy Bryan Elsa Flavia Jerin Jovita Melvin Merlin Neville Rhea Sharon Steffi"),
         "Cherian D'Souza Fernandes George Jacob Mathew Pereira Pinto Rodrigues Thomas Varghese",
     ),
 )
 
-# The team: (first name, last name, role, lead cap). Employee codes and addresses follow from the place in the list.
+# The team: first name, last name, role, lead cap. Those with a cap come last.
 TEAM: Sequence[tuple[str, str, str, int | None]] = (
     ("Meenal", "Raghunathan", "company_admin", None),
     ("Rohan", "Kapoor", "manager", None),
@@ -107,7 +143,7 @@ SOURCES: Mapping[str, int] = {
     "Justdial": 4,
 }
 
-# (name, status, starts and ends in days from today, share in a hundred leads); the last has no leads yet.
+# Name, status, start and end in days from today, share in a hundred leads; the last one has no leads yet.
 CAMPAIGNS: Sequence[tuple[str, str, int, int | None, int]] = (
     ("Data Analytics – December batch", "active", -34, 12, 30),
     ("Full-Stack Weekend batch", "active", -20, 25, 22),
@@ -130,7 +166,7 @@ TAGS: Mapping[str, int] = {
     "Corporate": 2,
 }
 
-# (course, fee in rupees)
+# Each course and its fee in rupees.
 PLANS: Sequence[tuple[str, str]] = (
     ("Data Analytics – 6 months", "48500.00"),
     ("Data Analytics – weekend", "42000.00"),
