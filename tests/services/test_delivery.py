@@ -128,7 +128,9 @@ def test_two_workers_lose_nothing_and_send_nothing_twice(start_worker, receiver)
     assert len(receiver.requests) == 480 and duplicates(receiver) == 0
     assert_order_per_lead(receiver)
     for hook in hooks:
-        numbers = Delivery.objects.filter(webhook=hook).order_by("sequence").values_list("sequence", flat=True)
+        numbers = (
+            Delivery.objects.filter(webhook=hook).order_by("sequence").values_list("sequence", flat=True)
+        )
         assert list(numbers) == list(range(1, 121))
 
 
@@ -157,7 +159,9 @@ def test_workers_killed_in_a_loop_lose_nothing(start_worker, receiver):
     wait_until(all_settled, seconds=40)
     for hook in hooks:
         assert states(hook) == ["delivered"] * 150
-    arrived = {(received.path, json.loads(received.body)["data"]["lead"]["id"]) for received in receiver.requests}
+    arrived = {
+        (received.path, json.loads(received.body)["data"]["lead"]["id"]) for received in receiver.requests
+    }
     assert len(arrived) == 300
     assert duplicates(receiver) <= 3 * 2 * 100  # a kill may lose the record of a run of each webhook
 
