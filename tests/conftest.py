@@ -66,6 +66,11 @@ def fresh_statuses():
 
 
 @pytest.fixture(autouse=True)
+def what_migrations_wrote(django_db_serialized_rollback):
+    """The ten statuses and the like are there again after a test that commits; such tests empty the tables."""
+
+
+@pytest.fixture(autouse=True)
 def empty_cache():
     """Rate limits and the like start anew with each test."""
     cache.clear()

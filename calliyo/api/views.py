@@ -119,7 +119,6 @@ class ResourceViewSet(ViewSetMixin, ApiView):
     Subclasses say which rows and columns, which filters, and the pictures of rows.
     """
 
-    name: ClassVar[str]
     model: ClassVar[type[models.Model]]
     columns: ClassVar[tuple[str, ...]]
     filters: ClassVar[type[StrictFilterSet]] = StrictFilterSet
@@ -130,6 +129,10 @@ class ResourceViewSet(ViewSetMixin, ApiView):
     def rows(self) -> "models.QuerySet[Any, Any]":
         """What this caller may see."""
         return self.model._default_manager.all()
+
+    def list_name(self) -> str:
+        """What tells this list's cursors from those of the others."""
+        raise NotImplementedError
 
     def columns_read(self) -> tuple[Any, ...]:
         """What is read of each row; the plain columns first, whatever a subclass adds behind them."""
@@ -147,7 +150,7 @@ class ResourceViewSet(ViewSetMixin, ApiView):
             query, known=self.filters.names() | _LIST_PARAMETERS, repeatable=self.filters.repeatable_names()
         )
         ordering, limit = self._ordering(request), read_limit(query)
-        bound_to = binding(self.name, query, ordering)
+        bound_to = binding(self.list_name(), query, ordering)
         cursor = Cursor.read(query["cursor"], bound_to) if "cursor" in query else None
         as_of = (cursor and cursor.as_of) or sync.spelled(sync.horizon(self.model))
         rows = filtered(self.rows(), query, self.filters)
@@ -214,7 +217,7 @@ class ResourceViewSet(ViewSetMixin, ApiView):
         return HttpResponse(content, status=status, content_type="application/json", headers={"ETag": etag})
 
     def check_if_match(self, pk: int) -> None:
-        """Refuses with 412 when `If-Match` names another version than the row's, which stays locked from here."""
+        """Refuses with 412 when `If-Match` names another version than the row's, which is locked from here."""
         wanted = _etags(self.request, "If-Match")
         if not wanted:
             return

@@ -1,4 +1,4 @@
-"""What the nine resources share: the scope that their path names, and columns that gather many rows into one."""
+"""What the nine resources share: the scope that their path names, and columns that gather many rows."""
 
 from typing import Any, ClassVar
 
@@ -16,8 +16,7 @@ class CRMViewSet(ResourceViewSet):
 
     resource: ClassVar[Resource]
 
-    @property
-    def name(self) -> str:  # type: ignore[override]
+    def list_name(self) -> str:
         """The resource's path."""
         return self.resource.value
 
@@ -28,7 +27,7 @@ class CRMViewSet(ResourceViewSet):
 
 
 class Gathered(Subquery):
-    """The column `item` of a subquery as one JSON list: no statement for each row, and none besides the page's."""
+    """The column `item` of a subquery as one JSON list, so that the page stays one statement."""
 
     output_field = JSONField()
 

@@ -1,4 +1,4 @@
-"""Fields that callers fill in: related rows by id, a status by id or name, and the names that the API gives fields."""
+"""Fields that callers fill in: related rows by id, a status by id or name; and what the API calls a field."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
