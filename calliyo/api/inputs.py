@@ -70,5 +70,5 @@ def _from_form(form: FormData, fields: Mapping[str, Any]) -> tuple[dict[str, Any
             # A form has no null: an empty box says it.
             plain[name] = None if values[0] == "" and field.allow_null else values[0]
     if errors:
-        raise ValidationError(errors)  # type: ignore[arg-type]
+        raise ValidationError(errors)
     return plain, [name[:100] for name in form if name not in fields]
