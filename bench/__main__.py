@@ -80,7 +80,7 @@ SHOW: dict[str, Callable[[str, Mapping[str, Any]], None]] = {
 
 
 def new_table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", caption="median (least – greatest) of the rounds")
+    table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     return table
@@ -104,6 +104,7 @@ def main(chosen: Sequence[str]) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     target = RESULTS / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
     target.write_text(json.dumps(results, indent=2) + "\n")
+    console.print("Figures: the median of the rounds (least – greatest).")
     console.print("Aims on PostgreSQL: a save adds at most 1.0 bare save, alike for 0 and for 10 webhooks.")
     console.print(f"Kept as {target}")
 
