@@ -118,7 +118,11 @@ def test_the_admin_wears_the_same_clothes(
     picture(f"login-{scheme}-{width}")
     logged_in(priya)
     demo.seed()
-    for name, address in {"index": "", "keys": "apikeys/apikey/", "user": f"leads/user/{priya.pk}/change/"}.items():
+    for name, address in {
+        "index": "",
+        "keys": "apikeys/apikey/",
+        "user": f"leads/user/{priya.pk}/change/",
+    }.items():
         page.goto(f"{live_server.url}/admin/{address}")
         picture(f"admin-{name}-{scheme}-{width}")
 
