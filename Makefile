@@ -71,4 +71,4 @@ bench: $(DEV_STAMP)
 	$(BIN)/python -m bench
 
 bench-install:
-	sh bench/install.sh
+	"$(PYTHON)" bench/install.py

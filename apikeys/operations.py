@@ -207,8 +207,7 @@ def _switch(key: APIKey, *, active: bool, action: str) -> APIKey:
 def _name_is_free(key: APIKey) -> Iterator[None]:
     """Refuses a name that another key has: looked up first, and by the constraint when two come at once."""
     taken = NameTaken(f"There is already an API key named {key.name!r}.")
-    others = APIKey.objects.exclude(pk=key.pk).alias(lower_name=Lower("name"))
-    if others.filter(lower_name=Lower(Value(key.name))).exists():
+    if _has_name(key):
         raise taken
     try:
         with transaction.atomic():
@@ -217,6 +216,12 @@ def _name_is_free(key: APIKey) -> Iterator[None]:
         if _SAME_NAME in str(error):
             raise taken from error
         raise
+
+
+def _has_name(key: APIKey) -> bool:
+    """Whether another key has this one's name."""
+    others = APIKey.objects.exclude(pk=key.pk).alias(lower_name=Lower("name"))
+    return others.filter(lower_name=Lower(Value(key.name))).exists()
 
 
 # ── What a key may hold ─────────────────────────────────────────────────────────────────────────────────────

@@ -76,15 +76,16 @@ class Publisher:
             logger.warning("The broker takes no wake-ups; deliveries wait for the sweep. %r", error)
 
 
-class _Sender:
-    """Sends to the broker over one kept connection, which is opened again after a failure."""
+class Sender:
+    """Sends to Celery's broker, or the one at `url`, over one kept connection; a failure opens another."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str | None = None) -> None:
+        self._url = url
         self._link: broker_link.Link | None = None
 
     def __call__(self, ids: Sequence[int]) -> None:
         if self._link is None:
-            self._link = broker_link.Link()
+            self._link = broker_link.Link(self._url)
         try:
             self._link.send(TASK, [list(ids)], expires=EXPIRES)
         except BaseException:
@@ -93,7 +94,7 @@ class _Sender:
             raise
 
 
-_publisher = Publisher(_Sender())
+_publisher = Publisher(Sender())
 
 
 def poke_webhooks(ids: Iterable[int]) -> None:
@@ -104,7 +105,7 @@ def poke_webhooks(ids: Iterable[int]) -> None:
 def _start_anew_in_child() -> None:
     # A forked child has no thread, perhaps a locked lock, and would share its parent's socket.
     global _publisher  # noqa: PLW0603 (one publisher a process is the point)
-    _publisher = Publisher(_Sender())
+    _publisher = Publisher(Sender())
 
 
 def _flush_at_exit() -> None:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import environ
+from celery.schedules import crontab
 from cryptography.fernet import Fernet
 from django.core.management.utils import get_random_secret_key
 
@@ -243,6 +244,15 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # the embedded broker has no fan-ou
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # Keeps nothing on disk: entries are short and may be repeated.
 CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"
+# Housekeeping. A message that no worker takes in time is void: the next one does its work.
+CELERY_BEAT_SCHEDULE = {
+    "webhooks.clean_up": {"task": "webhooks.clean_up", "schedule": 60.0, "options": {"expires": 55}},
+    "calliyo.forget_expired_sessions": {
+        "task": "calliyo.forget_expired_sessions",
+        "schedule": crontab(minute="17"),
+        "options": {"expires": 3000},
+    },
+}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

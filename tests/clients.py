@@ -38,6 +38,10 @@ class PublicClient:
         """Posts `data` as multipart/form-data."""
         return self._client.post(path, data, headers=self._headers({}))
 
+    def raise_errors(self, flag: bool) -> None:
+        """Whether a crash of the server is raised in the test (it is, unless told otherwise)."""
+        self._client.raise_request_exception = flag
+
     def _headers(self, more: dict[str, Any]) -> dict[str, str]:
         named = {name.replace("_", "-"): str(value) for name, value in more.items() if value is not None}
         return {"Authorization": f"Bearer {self.token}"} | named

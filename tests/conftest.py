@@ -9,9 +9,15 @@ import sys
 from ipaddress import ip_address
 
 import pytest
+from django.apps import apps
 from django.core.cache import cache
+from django.db.models.signals import post_migrate
+from django.utils import timezone
 
 from apikeys.throttling import BUCKETS, LocalBuckets
+from calliyo.fields import whole_milliseconds
+from leads.models import LeadStatus
+from leads.models.status import seed_statuses
 from tests.clients import public_client
 from tests.processes import (
     Receiver,
@@ -44,6 +50,24 @@ def _refuse_the_world(event: str, args: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_refuse_the_world)
+
+
+def _seed_again(**_: object) -> None:
+    """A test with real transactions ends with a flush, which takes the rows of the first migration too."""
+    if not LeadStatus.rows.exists():
+        now = whole_milliseconds(timezone.now())
+        seed_statuses(LeadStatus, stamps={"created_at": now, "updated_at": now})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fresh_statuses():
+    """The ten statuses of a fresh company are there in every test."""
+    post_migrate.connect(_seed_again, sender=apps.get_app_config("leads"), dispatch_uid="tests.seed")
+
+
+@pytest.fixture(autouse=True)
+def what_migrations_wrote(django_db_serialized_rollback):
+    """The ten statuses and the like are there again after a test that commits; such tests empty the tables."""
 
 
 @pytest.fixture(autouse=True)

@@ -9,11 +9,16 @@ import binascii
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 from django.db import connection, models
-from django.db.models.fields.tuple_lookups import TupleGreaterThan, TupleLessThan
+from django.db.models.fields.tuple_lookups import (
+    TupleGreaterThan,
+    TupleGreaterThanOrEqual,
+    TupleLessThan,
+    TupleLessThanOrEqual,
+)
 from django.http import QueryDict
 from django.utils.crypto import constant_time_compare, salted_hmac
 
@@ -23,6 +28,13 @@ DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
 _SALT: Final = "calliyo.api.pagination"
 _SIGNATURE_LENGTH: Final = 22
+# By (descending, inclusive).
+_COMPARISONS: Final = {
+    (False, False): ("gt", TupleGreaterThan),
+    (False, True): ("gte", TupleGreaterThanOrEqual),
+    (True, False): ("lt", TupleLessThan),
+    (True, True): ("lte", TupleLessThanOrEqual),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +59,19 @@ class Ordering:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """Where a page begins: after (backwards: before) the row at `position`; `as_of` goes along the walk."""
+    """Where a page begins: after (backwards: before) the row at `position`; `as_of` goes along the walk.
+
+    `inclusive`: with that row, for the way back from a page that turned out to be empty.
+    """
 
     position: tuple[Any, ...]
     backwards: bool = False
+    inclusive: bool = False
     as_of: str | None = None
 
     def signed(self, bound_to: str) -> str:
         """The cursor as opaque text that is read again for `bound_to` only."""
-        payload = _encoded(orjson.dumps([self.position, self.backwards, self.as_of]))
+        payload = _encoded(orjson.dumps([self.position, self.backwards, self.inclusive, self.as_of]))
         return payload + _signature(payload, bound_to)
 
     @classmethod
@@ -66,12 +82,12 @@ class Cursor:
         if not constant_time_compare(signature.encode(), _signature(payload, bound_to).encode()):
             raise _invalid_cursor()
         try:
-            position, backwards, as_of = orjson.loads(
+            position, backwards, inclusive, as_of = orjson.loads(
                 base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
             )
         except (binascii.Error, ValueError) as error:
             raise _invalid_cursor() from error
-        return cls(position=tuple(position), backwards=backwards, as_of=as_of)
+        return cls(position=tuple(position), backwards=backwards, inclusive=inclusive, as_of=as_of)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,19 +148,21 @@ def read_page(
     has_previous, has_next = (more, True) if backwards else (cursor is not None, more)
     return Page(
         rows=page,
-        previous=Cursor(position=first, backwards=True, as_of=as_of) if has_previous else None,
-        next=Cursor(position=last, as_of=as_of) if has_next else None,
+        previous=Cursor(position=first, backwards=True, inclusive=not page, as_of=as_of)
+        if has_previous
+        else None,
+        next=Cursor(position=last, inclusive=not page, as_of=as_of) if has_next else None,
     )
 
 
 def _beyond(model: type[models.Model], ordering: Ordering, cursor: Cursor, *, descending: bool) -> models.Q:
     """The rows behind the cursor's, as one comparison of rows: a single range of the index."""
-    fields = [model._meta.get_field(column) for column in ordering.columns]
+    fields = [cast("models.Field[Any, Any]", model._meta.get_field(column)) for column in ordering.columns]
     position = [field.to_python(value) for field, value in zip(fields, cursor.position, strict=True)]
+    name, lookup_class = _COMPARISONS[descending, cursor.inclusive]
     if len(position) == 1:
-        return models.Q(**{f"id__{'lt' if descending else 'gt'}": position[0]})
-    columns = tuple(models.F(column) for column in ordering.columns)
-    lookup = (TupleLessThan if descending else TupleGreaterThan)(columns, position)
+        return models.Q(**{f"id__{name}": position[0]})
+    lookup = lookup_class(tuple(models.F(column) for column in ordering.columns), position)
     if connection.features.supports_tuple_lookups:
         return models.Q(lookup)
     # Written out with OR, it is no range any more; this makes it one.

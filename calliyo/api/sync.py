@@ -1,9 +1,9 @@
 """`as_of`: up to which moment a list is complete, and so where the next `updated_after` begins.
 
 A write is stamped with the database's clock after its transaction has an id, but seen only when it commits.
-So on PostgreSQL the horizon is the start of the oldest transaction that has an id and is still open, else now,
-read in a statement of its own before the page. Every later commit bears a stamp at or after it. On SQLite writers
-come one after the other, so the newest committed stamp is as far; rows with that very stamp may still come.
+So on PostgreSQL the horizon is the start of the oldest open transaction that has an id, else now, read in a
+statement of its own before the page: every later commit bears a stamp at or after it. On SQLite writers come one
+after the other, so the newest committed stamp is the horizon; rows with that very stamp may still come.
 """
 
 from datetime import UTC, datetime

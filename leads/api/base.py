@@ -1,8 +1,8 @@
-"""What the nine resources share: the scope that their path names, and columns that gather many rows into one."""
+"""What the nine resources share: the scope that their path names, and columns that gather many rows."""
 
 from typing import Any, ClassVar
 
-from django.db.models import Expression, F, JSONField, OuterRef, Subquery
+from django.db.models import F, JSONField, OuterRef, Subquery
 from django.db.models.sql.compiler import SQLCompiler
 
 from apikeys.callers import Caller, caller_of
@@ -16,8 +16,7 @@ class CRMViewSet(ResourceViewSet):
 
     resource: ClassVar[Resource]
 
-    @property
-    def name(self) -> str:  # type: ignore[override]
+    def list_name(self) -> str:
         """The resource's path."""
         return self.resource.value
 
@@ -28,7 +27,7 @@ class CRMViewSet(ResourceViewSet):
 
 
 class Gathered(Subquery):
-    """The column `item` of a subquery as one JSON list: no statement for each row, and none besides the page's."""
+    """The column `item` of a subquery as one JSON list, so that the page stays one statement."""
 
     output_field = JSONField()
 
@@ -43,12 +42,12 @@ class Gathered(Subquery):
         return super().as_sql(compiler, connection, template=template, **context)
 
 
-def tag_names() -> Expression:
+def tag_names() -> "Subquery[Any]":
     """The names of a lead's tags, in no order."""
     return Gathered(LeadTag.objects.filter(lead=OuterRef("pk")).values(item=F("tag__name")))
 
 
-def external_id_for(api_key_id: int) -> Expression:
+def external_id_for(api_key_id: int) -> "Subquery[Any]":
     """What this key calls the lead; null where it has not said."""
     return Subquery(ExternalId.objects.filter(lead=OuterRef("pk"), api_key_id=api_key_id).values("value")[:1])
 

@@ -1,4 +1,4 @@
-"""Filters that several resources have: ids of related rows, statuses and tags by id or name, phones, search."""
+"""Filters that several resources have: related rows by id, statuses and tags by name, phones, search."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class IdsFilter(RepeatableFilter):
 
 
 class NamedField(forms.Field):
-    """Ids of rows given by id or, case ignored, by name, all found in one statement; unknown ones are refused."""
+    """Rows by id or, case ignored, by name, all found in one statement; unknown ones are refused."""
 
     widget = forms.MultipleHiddenInput
 

@@ -11,10 +11,13 @@ import time
 import pytest
 from kombu import Connection
 
+from apikeys.models import APIKey
 from calliyo import broker, publisher
-from calliyo.publisher import Publisher
+from calliyo.publisher import Publisher, Sender
+from tests.leads.factories import LeadFactory
 from tests.processes import environment_of_processes, wait_until
 from tests.servers import free_port
+from webhooks.models import Delivery, Webhook
 
 DOES_NOT_WAIT = 0.05  # seconds; the contract's bound for a broker that is down or hangs
 
@@ -114,7 +117,7 @@ def test_a_failing_broker_is_in_the_log_once_a_minute(own, send, monkeypatch, ca
 
 def test_a_wake_up_is_a_celery_message_with_the_ids_that_expires(tmp_path):
     run_script(
-        "poke_webhooks([5, 4])",
+        "poke_webhooks([5, 4]); assert publisher._publisher.flush(20)",
         CALLIYO_DATA_DIR=str(tmp_path),
         CALLIYO_TESTS_DIR=str(tmp_path),
         CELERY_BROKER_URL="",
@@ -134,6 +137,7 @@ def run_script(script: str, **environment: str) -> str:
     """What the script prints, in a process of its own, whose exit flushes the publisher."""
     prologue = """
         import os, time
+        from calliyo import publisher
         from calliyo.publisher import poke_webhooks
     """
     done = subprocess.run(
@@ -160,7 +164,6 @@ TIMED = """
     import atexit
     left = time.perf_counter()
     # Handlers run last in, first out: what is printed holds the flush of the publisher.
-    from calliyo import publisher
     atexit.unregister(publisher._flush_at_exit)
     atexit.register(lambda: print(time.perf_counter() - left))
     atexit.register(publisher._flush_at_exit)
@@ -190,13 +193,38 @@ def test_a_broker_that_refuses_holds_neither_saver_nor_exit():
     assert leaving < publisher.FLUSH_AT_EXIT + 0.3
 
 
+@pytest.fixture(params=["hangs", "refuses"])
+def unwell_broker(request, hanging_server, monkeypatch):
+    url = hanging_server if request.param == "hangs" else f"redis://127.0.0.1:{free_port()}/0"
+    monkeypatch.setattr(publisher, "_publisher", Publisher(Sender(url)))
+
+
+def seconds_of_the_slowest_save(saves: int) -> float:
+    """Creates leads in autocommit, as a request would, and tells the worst of them."""
+    slowest = 0.0
+    for lead in LeadFactory.build_batch(saves):
+        began = time.perf_counter()
+        lead.save()
+        slowest = max(slowest, time.perf_counter() - began)
+    return slowest
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_save_does_not_wait_for_an_unwell_broker(unwell_broker):
+    key = APIKey.objects.create(name="Any", digest="0" * 64, prefix="cly_live_0000")
+    Webhook.objects.create(api_key=key, url="https://receiver.example.com/", events=["lead.created"])
+    # Far below any time limit of a driver (2 s and 5 s): a save that waited for one would show.
+    assert seconds_of_the_slowest_save(20) < 0.5
+    assert Delivery.objects.count() == 20
+
+
 def test_a_forked_child_publishes_by_a_thread_of_its_own(tmp_path):
     script = """
         poke_webhooks([1])
-        time.sleep(0.5)
+        assert publisher._publisher.flush(20)
         child = os.fork()
         poke_webhooks([2] if child else [3])
-        time.sleep(0.5)
+        assert publisher._publisher.flush(20)
         if child:
             assert os.waitpid(child, 0)[1] == 0
     """

@@ -3,11 +3,11 @@
 import secrets
 from typing import Any
 
-from apikeys.operations import create_api_key
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
+from apikeys.operations import create_api_key
 from apikeys.scopes import Scope
 from calliyo.unit_of_work import unit_of_work
 from leads.models import User

@@ -1,0 +1,88 @@
+"""From the commit to the arrival at somebody else's server: worker and receiver are processes."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from apikeys.models import APIKey
+from apikeys.operations import create_api_key
+from apikeys.scopes import Scope
+from leads.models import Lead, LeadStatus
+from tests.servers import free_port
+from webhooks.catalogue import EventType
+from webhooks.operations import subscribe
+
+SAVES = 300
+PACE = 0.02  # seconds between two saves: a busy team, not a load test
+PATIENCE = 60.0
+KEY_NAME = "Bench of arrivals"
+
+
+@contextmanager
+def process(*arguments: str) -> Iterator[None]:
+    popen = subprocess.Popen(
+        [sys.executable, "-m", *arguments], stdout=subprocess.DEVNULL, env=dict(os.environ)
+    )
+    try:
+        yield
+    finally:
+        popen.terminate()
+        popen.wait(timeout=30)
+
+
+def arrivals(address: str) -> dict[str, float]:
+    with urllib.request.urlopen(address, timeout=5) as response:  # noqa: S310 (our own receiver)
+        answer: dict[str, float] = json.load(response)
+        return answer
+
+
+def wait_for(address: str, phones: set[str]) -> dict[str, float]:
+    """When each arrived; raises when one has not within the patience."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            came = arrivals(address)
+        except OSError:
+            came = {}
+        if phones <= came.keys():
+            return came
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{len(phones - came.keys())} of {len(phones)} events never arrived.")
+        time.sleep(0.1)
+
+
+def save_leads(first: int, count: int, pace: float) -> dict[str, float]:
+    """Creates leads one by one; the time at which each was committed, by phone."""
+    status = LeadStatus.objects.order_by("position")[0]
+    committed = {}
+    for number in range(first, first + count):
+        phone = f"+9188{number:08d}"
+        Lead(first_name="Asha", phone=phone, status=status).save()
+        committed[phone] = time.time()
+        time.sleep(pace)
+    return committed
+
+
+def measure() -> dict[str, Any]:
+    """Milliseconds from commit to arrival, at a busy team's pace."""
+    address = f"http://127.0.0.1:{free_port()}/"
+    minted = create_api_key(name=KEY_NAME, scopes=list(Scope))
+    worker = ("celery", "--app", "calliyo.celery", "worker", "--concurrency", "1", "--without-gossip",
+              "--without-mingle", "--loglevel", "WARNING")  # fmt: skip
+    with process("bench.receiver", address.rpartition(":")[2].strip("/")), process(*worker):
+        wait_for(address, set())
+        subscribe(api_key=minted.key, url=address, events=[EventType.LEAD_CREATED], secret="generate")  # noqa: S106
+        wait_for(address, set(save_leads(0, 5, 0.1)))  # the worker is up, its connections are warm
+        committed = save_leads(1000, SAVES, PACE)
+        came = wait_for(address, set(committed))
+    took = sorted((came[phone] - at) * 1000 for phone, at in committed.items())
+    APIKey.objects.filter(name=KEY_NAME).delete()
+    cuts = statistics.quantiles(took, n=100)
+    return {"saves": SAVES, "ms": {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "most": took[-1]}}
