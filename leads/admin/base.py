@@ -2,8 +2,8 @@
 
 from typing import Any, ClassVar
 
-from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.db.models.deletion import ProtectedError
@@ -30,16 +30,40 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
         return found
 
 
+# What a person is told, and beside which field, when the row would break one of the database's constraints.
+BROKEN = {
+    "tag_name_unique": ("name", "There is a tag of this name already."),
+    "lead_status_name_unique": ("name", "There is a status of this name already."),
+    "campaign_ends_after_start": ("ends_on", "A campaign ends after it starts."),
+    "call_ends_after_start": ("ended_at", "A call ends after it starts."),
+    "user_username_unique": ("username", "Somebody else has this user name."),
+    "user_email_unique": ("email", "Somebody else has this address."),
+    "user_employee_code_unique": ("employee_code", "Somebody else has this employee code."),
+    "lead_amount_not_negative": ("amount", "An amount is zero or more."),
+}
+
+
 class RefusableForm(ModelForm):  # type: ignore[type-arg]
-    """A form that shows, beside its field, why a rule refused what was saved."""
+    """A form that shows, beside its field, why a rule or the database refuses what was typed."""
 
     refusal: ClassVar[DomainError | None] = None
+
+    def _update_errors(self, errors: ValidationError) -> None:
+        """Says in words which constraint is broken, in place of its name."""
+        told: dict[str, list[ValidationError]] = {}
+        for field, found in errors.error_dict.items():
+            for error in found:
+                broken = next((name for name in BROKEN if name in str(error.message)), "")
+                beside, text = BROKEN.get(broken, (field, None))
+                shown = error if text is None else ValidationError(text, code=broken)
+                told.setdefault(beside if beside in self.fields else NON_FIELD_ERRORS, []).append(shown)
+        super()._update_errors(ValidationError(told))  # type: ignore[misc]
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
         if self.refusal is not None:
             field = self.refusal.field if self.refusal.field in self.fields else None
-            self.add_error(field, forms.ValidationError(self.refusal.detail, code=self.refusal.code))
+            self.add_error(field, ValidationError(self.refusal.detail, code=self.refusal.code))
         return cleaned
 
 

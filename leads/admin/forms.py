@@ -55,16 +55,13 @@ class LeadForm(RefusableForm):
         elif "labels" in self.fields:
             self.initial["labels"] = list(self.instance.tags.all())
 
-    def validate_constraints(self) -> None:
+    def clean_phone(self) -> str:
         """Names the lead that has the number, where one has."""
-        same = (
-            Lead.objects.filter(phone=self.cleaned_data.get("phone", "")).exclude(pk=self.instance.pk).first()
-        )
+        phone: str = self.cleaned_data["phone"]
+        same = Lead.rows.filter(phone=phone).exclude(pk=self.instance.pk).first()
         if same is not None:
-            text = f"{same} (lead {same.pk}) has this number already."
-            self.add_error("phone", ValidationError(text, code="duplicate_phone"))
-        else:
-            super().validate_constraints()
+            raise ValidationError(f"{same} (lead {same.pk}) has this number already.", code="duplicate_phone")
+        return phone
 
 
 class FollowUpForm(RefusableForm):

@@ -60,8 +60,8 @@ class LeadStatusAdmin(CrmAdmin):
         status = self.get_object(request, object_id)
         if status is None or not self.has_delete_permission(request, status):
             raise Http404("There is no such status to delete.")
-        form = self._move_form(status)(request.POST or None)
-        if request.method == "POST" and form.is_valid():
+        form = self._move_form(status)(request.POST if request.method == "POST" else None)
+        if form.is_valid():
             try:
                 moved = delete_status(status=status, move_to=form.cleaned_data["move_to"])
             except DomainError as refusal:
