@@ -120,7 +120,7 @@ def test_the_admin_wears_the_same_clothes(
     demo.seed()
     for name, address in {
         "index": "",
-        "keys": "apikeys/apikey/",
+        "leads": "leads/lead/",
         "user": f"leads/user/{priya.pk}/change/",
     }.items():
         page.goto(f"{live_server.url}/admin/{address}")
