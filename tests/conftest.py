@@ -106,7 +106,7 @@ def start_web(transactional_db, tmp_path):
         address = f"http://127.0.0.1:{port}"
         web = start_process(
             "gunicorn", "calliyo.wsgi", "--preload", "--bind", f"127.0.0.1:{port}",
-            "--worker-class", "gthread", "--workers", "1", "--threads", "8",
+            "--worker-class", "gthread", "--workers", "1", "--threads", "8", "--no-control-socket",
             log=tmp_path / f"web-{len(running)}.log",
             environment=environment_of_processes(PORT=str(port), BASE_URL=address, **environment),
         )  # fmt: skip
