@@ -1,10 +1,13 @@
-"""The company that uses this Calliyo: one row, what Settings → General holds."""
+"""The company that uses this Calliyo (one row, what Settings → General holds), and the forms that are used up."""
 
 from typing import Self
 
 from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
+from django.db.models.functions import Now
+
+from calliyo.fields import MomentField
 
 
 class Company(models.Model):
@@ -42,3 +45,13 @@ class Company(models.Model):
             defaults={"country": settings.CALLIYO_DEFAULT_REGION, "time_zone": settings.TIME_ZONE},
         )
         return company
+
+
+class SpentFormNumber(models.Model):
+    """A single-use number of a form that minted something: a second post with it finds this row."""
+
+    number = models.CharField(max_length=32, primary_key=True)
+    spent_at = MomentField(db_default=Now(), db_index=True)
+
+    def __str__(self) -> str:
+        return self.number

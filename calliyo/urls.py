@@ -17,4 +17,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("public/", include("leads.api.urls")),
     path("public/", include("webhooks.api")),
+    path("", include("calliyo.pages.urls")),
 ]

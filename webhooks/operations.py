@@ -1,6 +1,7 @@
 """What people and keys do with webhooks: each a unit of work, each written into the audit, no secret in either log."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -178,7 +179,21 @@ def reveal_secret(webhook: Webhook) -> str | None:
     return secret
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentSample:
+    """A test event as it was sent, and what came back."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    result: AttemptResult
+
+
 def send_test_event(*, webhook: Webhook, event_type: str = EventType.LEAD_CREATED) -> AttemptResult:
+    """As `run_test_event`, for those who need the answer only."""
+    return run_test_event(webhook=webhook, event_type=event_type).result
+
+
+def run_test_event(*, webhook: Webhook, event_type: str = EventType.LEAD_CREATED) -> SentSample:
     """Sends one signed sample to the endpoint now and waits for its answer. Not in a unit of work: it takes time.
 
     Raises `MissingEventScope`, `InvalidSubscription` and `UndecryptableSecret`.
@@ -198,7 +213,7 @@ def send_test_event(*, webhook: Webhook, event_type: str = EventType.LEAD_CREATE
     finally:
         sender.close()
     _audit(webhook, "webhook.tested", event=event, status=result.status, succeeded=result.succeeded)
-    return result
+    return SentSample(headers=headers, body=body, result=result)
 
 
 def _locked(webhook_id: int) -> Webhook:

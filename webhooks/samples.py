@@ -27,7 +27,7 @@ SAMPLE_ACTOR = Actor(type=ActorType.USER, id=_OWNER, name="Ravi Kumar")
 def sample_payload(event_type: EventType, *, uid: UUID, at: datetime) -> str:
     """The whole body of a sample event, as for a key that may see all of it."""
     data = _DATA[event_type]
-    return render(uid=uid, type=event_type, at=at, actor=SAMPLE_ACTOR, data=data).decode()
+    return render(uid=uid, event_type=event_type, at=at, actor=SAMPLE_ACTOR, data=data).decode()
 
 
 def _lead(

@@ -23,6 +23,11 @@ class CalliyoUserManager(UserManager.from_queryset(WrittenQuerySet)[Any]):  # ty
 
     use_in_migrations = False
 
+    def create_user(
+        self, username: str, email: str | None = None, password: str | None = None, **more: Any
+    ) -> Any:
+        return super().create_user(username, email, password, **{"is_staff": True, **more})
+
     def create_superuser(
         self, username: str, email: str | None = None, password: str | None = None, **more: Any
     ) -> Any:

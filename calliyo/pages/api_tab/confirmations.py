@@ -1,0 +1,61 @@
+"""The small dialogs over the list: create, and the two that say what breaks before it breaks."""
+
+from collections.abc import Collection
+
+from django.utils.translation import gettext, ngettext
+
+from apikeys.models import APIKey
+from calliyo.pages import form_numbers
+from calliyo.pages.api_tab.forms import DeleteForm, KeyForm
+from calliyo.pages.api_tab.page import Overlay
+from calliyo.pages.api_tab.scope_table import ticks
+from calliyo.pages.api_tab.starts import STARTS
+from leads.models import User
+from webhooks.models import Delivery, DeliveryState, Webhook
+
+# Counting stops here: the size of a backlog matters, not its last digit.
+COUNTED = 1000
+
+
+def create_dialog(user: User, slug: str, form: KeyForm | None = None) -> Overlay:
+    """Create API Key, empty, from a starting point, or with what was typed and refused."""
+    start = STARTS.get(slug)
+    if form is None:
+        initial = {"name": start.name, "scopes": start.scopes} if start else None
+        form = KeyForm(initial=initial)
+    context = {
+        "form": form,
+        "form_number": form_numbers.issue(user),
+        "start": start.slug if start else "",
+        "suggested": ticks(start.scopes, form["scopes"].value() or ()) if start else [],
+    }
+    return Overlay(template="create.html", context=context)
+
+
+def regenerate_dialog(user: User, key: APIKey) -> Overlay:
+    """Names what breaks: who used the old token last."""
+    webhooks = Webhook.objects.filter(api_key=key).exists()
+    context = {"key": key, "webhooks": webhooks, "form_number": form_numbers.issue(user)}
+    return Overlay(template="regenerate.html", context=context)
+
+
+def delete_dialog(key: APIKey, form: DeleteForm | None = None) -> Overlay:
+    """Names what goes with the key, and asks for its name."""
+    webhooks = list(Webhook.objects.filter(api_key=key).values_list("pk", flat=True))
+    waiting = waiting_in_words(webhooks)
+    context = {"key": key, "form": form or DeleteForm(key=key), "webhooks": len(webhooks), "waiting": waiting}
+    return Overlay(template="delete.html", context=context)
+
+
+def waiting_in_words(webhooks: Collection[int]) -> str:
+    """How many deliveries of these webhooks wait, and so go with them; nothing for none."""
+    count = Delivery.objects.filter(webhook__in=webhooks, state=DeliveryState.WAITING)[: COUNTED + 1].count()
+    if not count:
+        return ""
+    if count > COUNTED:
+        return gettext("More than %(count)d deliveries wait and will not be sent.") % {"count": COUNTED}
+    return ngettext(
+        "%(count)d delivery waits and will not be sent.",
+        "%(count)d deliveries wait and will not be sent.",
+        count,
+    ) % {"count": count}

@@ -1,0 +1,51 @@
+"""The API tab itself: the list of keys, and over it at most one dialog or drawer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext
+
+from calliyo.pages.access import AdminRequest, api_tab_address
+from calliyo.pages.api_tab.rows import KeyList, key_list
+from calliyo.pages.api_tab.starts import STARTS, Start
+from calliyo.pages.tabs import TABS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlay:
+    """What lies over the list: a template in `pages/api/`, and what it needs."""
+
+    template: str
+    context: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiPage:
+    """What the tab's own templates need, under the name `page`."""
+
+    keys: KeyList
+    search: str
+    list: str
+    starts: tuple[Start, ...]
+
+
+def api_page(request: AdminRequest, overlay: Overlay | None = None) -> HttpResponse:
+    """The whole page, with `overlay` open over the list.
+
+    A refused form is a 200 too, as everywhere in Django: browsers report other answers as faults of the page.
+    """
+    search = request.GET.get("q", "").replace("\x00", "").strip()[:100]
+    page = ApiPage(
+        keys=key_list(search), search=search, list=api_tab_address(), starts=tuple(STARTS.values())
+    )
+    context: dict[str, object] = {
+        "title": gettext("Settings"),
+        "tabs": TABS,
+        "current_tab": TABS["api"],
+        "page": page,
+    }
+    if overlay:
+        context |= {"overlay": f"pages/api/{overlay.template}", **overlay.context}
+    return render(request, "pages/api/tab.html", context)

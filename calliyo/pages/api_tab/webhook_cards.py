@@ -1,0 +1,99 @@
+"""The Webhooks panel of the drawer: a card a webhook, and what is open on one of them."""
+
+from dataclasses import dataclass, field
+
+from django.db.models import F
+from django.http import QueryDict
+from django.utils import timezone
+from django.utils.translation import gettext
+
+from apikeys.models import APIKey
+from calliyo.pages import form_numbers
+from calliyo.pages.api_tab.confirmations import waiting_in_words
+from calliyo.pages.api_tab.drawer import drawer
+from calliyo.pages.api_tab.exchange import Exchange
+from calliyo.pages.api_tab.health import State, events_without_scope, webhook_state
+from calliyo.pages.api_tab.page import Overlay
+from calliyo.pages.api_tab.webhook_form import ORDERINGS, WebhookForm
+from leads.models import User
+from webhooks.models import Ordering, Webhook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """What is open on the panel. `webhook_id` None with a form: a webhook is being added."""
+
+    webhook_id: int | None = None
+    form: WebhookForm | None = None
+    secret: str = field(default="", repr=False)
+    exchange: Exchange | None = None
+    asks_to_delete: bool = False
+    notice: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chip:
+    """One event of a webhook; `idle` when the key lacks its scope, so that it is not sent."""
+
+    event: str
+    idle: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One webhook, as people see it. `open` is what is open on this one."""
+
+    webhook: Webhook
+    state: State
+    chips: list[Chip]
+    facts: list[str]
+    open: Open
+    waiting: str = ""
+
+
+def panel_from_address(query: QueryDict, key: APIKey) -> Open | None:
+    """What the address opens on the panel: `webhook=new`, or `webhook=12` to edit, with `do=delete` to delete."""
+    wanted = query.get("webhook", "")
+    if wanted == "new":
+        return Open(form=WebhookForm(key=key))
+    webhook = Webhook.objects.filter(pk=wanted, api_key=key).first() if wanted.isdecimal() else None
+    if webhook is None:
+        return None
+    if query.get("do") == "delete":
+        return Open(webhook_id=webhook.pk, asks_to_delete=True)
+    return Open(webhook_id=webhook.pk, form=WebhookForm(key=key, webhook=webhook))
+
+
+def webhooks_panel(user: User, key: APIKey, now_open: Open | None = None) -> Overlay:
+    """Webhooks: all of the key's, with `now_open` open on one of them or below them."""
+    now_open = now_open or Open()
+    webhooks = Webhook.objects.filter(api_key=key).annotate(health=F("state__health"))
+    cards = [_card(webhook, key, webhook.health, now_open) for webhook in webhooks]
+    adding = now_open.form if now_open.webhook_id is None else None
+    context: dict[str, object] = {"cards": cards, "adding": adding, "notice": now_open.notice}
+    if now_open.form:
+        context |= {"form": now_open.form, "form_number": form_numbers.issue(user)}
+    if now_open.secret or now_open.exchange:
+        context["once"] = True  # the answer to a post that a reload must not send again
+    return drawer(key, "webhooks", **context)
+
+
+def _card(webhook: Webhook, key: APIKey, health: str | None, now_open: Open) -> Card:
+    mine = now_open if now_open.webhook_id == webhook.pk else Open()
+    idle = events_without_scope(webhook.events, key.scopes)
+    return Card(
+        webhook=webhook,
+        state=webhook_state(webhook, key, health, timezone.now()),
+        chips=[Chip(event=event, idle=event in idle) for event in webhook.events],
+        facts=_facts(webhook),
+        open=mine,
+        waiting=waiting_in_words([webhook.pk]) if mine.asks_to_delete else "",
+    )
+
+
+def _facts(webhook: Webhook) -> list[str]:
+    signed = gettext("Signed with its secret") if webhook.secret else gettext("Not signed: it has no secret")
+    facts = [signed, str(dict(ORDERINGS)[Ordering(webhook.ordering)]).lower()]
+    if webhook.skip_own:
+        facts.append(gettext("skips the changes of its own key"))
+    return facts

@@ -1,0 +1,182 @@
+"""The Webhooks panel's targets: add, edit, turn on and off, delete, show the secret, send a test event."""
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.utils.translation import gettext
+
+from apikeys.models import APIKey
+from calliyo.errors import DomainError
+from calliyo.pages import form_numbers
+from calliyo.pages.access import AdminRequest, api_tab_address, form_target
+from calliyo.pages.api_tab.exchange import exchange
+from calliyo.pages.api_tab.forms import add_domain_error
+from calliyo.pages.api_tab.page import api_page
+from calliyo.pages.api_tab.versions import ChangedMeanwhile, last_change, locked_key, locked_webhook
+from calliyo.pages.api_tab.webhook_cards import Open, webhooks_panel
+from calliyo.pages.api_tab.webhook_form import WebhookForm
+from calliyo.unit_of_work import unit_of_work
+from leads.models import User
+from webhooks import operations
+from webhooks.catalogue import EventType
+from webhooks.models import Webhook
+
+
+@form_target
+def add_webhook(request: AdminRequest, key_id: int) -> HttpResponse:
+    """Subscribes the key; a generated secret is shown in this answer."""
+    key = APIKey.objects.get(pk=key_id)
+    form = WebhookForm(request.POST, key=key)
+    if not form.is_valid():
+        return _form_again(request, key, None, form)
+    try:
+        webhook = _add(
+            user=request.user, number=request.POST.get("form_number", ""), key_id=key_id, form=form
+        )
+    except form_numbers.FormAlreadyUsed as used:
+        messages.warning(request, used.detail)
+        return redirect(_panel(key))
+    except DomainError as error:
+        add_domain_error(form, error)
+        return _form_again(request, key, None, form)
+    return _saved(request, key, webhook, form)
+
+
+@form_target
+def edit_webhook(request: AdminRequest, webhook_id: int) -> HttpResponse:
+    """Saves the form, unless it was made from another version."""
+    webhook = _the_webhook(webhook_id)
+    key = webhook.api_key
+    form = WebhookForm(request.POST, key=key, webhook=webhook)
+    if not form.is_valid():
+        return _form_again(request, key, webhook, form)
+    try:
+        number = request.POST.get("form_number", "")
+        webhook = _edit(user=request.user, number=number, webhook_id=webhook_id, form=form)
+    except form_numbers.FormAlreadyUsed as used:
+        messages.warning(request, used.detail)
+        return redirect(_panel(key))
+    except ChangedMeanwhile:
+        webhook.refresh_from_db()
+        return _form_again(request, key, webhook, _at_version_now(request, webhook), _meanwhile(webhook))
+    except DomainError as error:
+        add_domain_error(form, error)
+        return _form_again(request, key, webhook, form)
+    return _saved(request, key, webhook, form)
+
+
+@form_target
+def turn_webhook_on(request: AdminRequest, webhook_id: int) -> HttpResponse:
+    """Queues events for it again, from now on."""
+    webhook = operations.turn_on(webhook=_the_webhook(webhook_id))
+    messages.success(request, gettext("%(url)s is on: new events go out.") % {"url": webhook.url})
+    return redirect(_panel(webhook.api_key))
+
+
+@form_target
+def turn_webhook_off(request: AdminRequest, webhook_id: int) -> HttpResponse:
+    """Queues nothing more for it; what waits is missed."""
+    webhook = operations.turn_off(webhook=_the_webhook(webhook_id))
+    messages.success(request, gettext("%(url)s is off: no event is sent to it.") % {"url": webhook.url})
+    return redirect(_panel(webhook.api_key))
+
+
+@form_target
+def delete_webhook(request: AdminRequest, webhook_id: int) -> HttpResponse:
+    """Deletes it at once, with what waits for it."""
+    webhook = _the_webhook(webhook_id)
+    operations.delete_webhook(webhook=webhook)
+    messages.success(request, gettext("The webhook to %(url)s is deleted.") % {"url": webhook.url})
+    return redirect(_panel(webhook.api_key))
+
+
+@form_target
+def show_secret(request: AdminRequest, webhook_id: int) -> HttpResponse:
+    """The secret, in this answer alone."""
+    webhook = _the_webhook(webhook_id)
+    try:
+        secret = operations.reveal_secret(webhook) or ""
+    except DomainError as error:
+        return _shown(request, webhook.api_key, Open(notice=error.detail))
+    return _shown(request, webhook.api_key, Open(webhook_id=webhook.pk, secret=secret))
+
+
+@form_target
+def send_test_event(request: AdminRequest, webhook_id: int) -> HttpResponse:
+    """Sends one signed sample now, and shows the request and the answer as they were."""
+    webhook = _the_webhook(webhook_id)
+    event = request.POST.get("event", "")
+    event_type = EventType(event if event in webhook.events else webhook.events[0])
+    try:
+        sent = operations.run_test_event(webhook=webhook, event_type=event_type)
+    except DomainError as error:
+        return _shown(request, webhook.api_key, Open(notice=error.detail))
+    seen = exchange(webhook.url, event_type, sent)
+    return _shown(request, webhook.api_key, Open(webhook_id=webhook.pk, exchange=seen))
+
+
+@unit_of_work
+def _add(*, user: User, number: str, key_id: int, form: WebhookForm) -> Webhook:
+    form_numbers.spend(number, user)
+    return operations.subscribe(api_key=locked_key(key_id), secret=form.new_secret(), **form.changes())
+
+
+@unit_of_work
+def _edit(*, user: User, number: str, webhook_id: int, form: WebhookForm) -> Webhook:
+    form_numbers.spend(number, user)
+    webhook = locked_webhook(webhook_id, form.cleaned_data["version"] or 0)
+    secret = form.new_secret()
+    if form.keeps_secret():
+        return operations.change_webhook(webhook=webhook, **form.changes())
+    if secret is None or not webhook.secret:
+        return operations.change_webhook(webhook=webhook, secret=secret, **form.changes())
+    # The receiver needs time to learn the new one: until then the old one signs too.
+    return operations.rotate_secret(
+        webhook=operations.change_webhook(webhook=webhook, **form.changes()), secret=secret
+    )
+
+
+def _the_webhook(webhook_id: int) -> Webhook:
+    return Webhook.objects.select_related("api_key").get(pk=webhook_id)
+
+
+def _saved(request: AdminRequest, key: APIKey, webhook: Webhook, form: WebhookForm) -> HttpResponse:
+    messages.success(request, gettext("Saved"))
+    if form.generates_secret():
+        return _shown(
+            request, key, Open(webhook_id=webhook.pk, secret=operations.reveal_secret(webhook) or "")
+        )
+    return redirect(_panel(key))
+
+
+def _shown(request: AdminRequest, key: APIKey, now_open: Open) -> HttpResponse:
+    return api_page(request, webhooks_panel(request.user, key, now_open))
+
+
+def _form_again(
+    request: AdminRequest, key: APIKey, webhook: Webhook | None, form: WebhookForm, notice: str = ""
+) -> HttpResponse:
+    return _shown(request, key, Open(webhook_id=webhook.pk if webhook else None, form=form, notice=notice))
+
+
+def _at_version_now(request: AdminRequest, webhook: Webhook) -> WebhookForm:
+    """What was typed, on the version that is saved now: saving again replaces it knowingly."""
+    data = request.POST.copy()
+    data["version"] = str(webhook.version)
+    return WebhookForm(data, key=webhook.api_key, webhook=webhook)
+
+
+def _meanwhile(webhook: Webhook) -> str:
+    return gettext(
+        "Not saved: this webhook was changed since you opened it (%(who)s). Saved now: %(url)s with %(events)s. "
+        "What you typed is still here; save again to replace what is saved."
+    ) % {
+        "who": last_change(webhook.api_key, timezone.now()),
+        "url": webhook.url,
+        "events": ", ".join(webhook.events),
+    }
+
+
+def _panel(key: APIKey) -> str:
+    return f"{api_tab_address()}&key={key.pk}&panel=webhooks"

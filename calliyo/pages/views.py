@@ -1,0 +1,37 @@
+"""`/settings?tab=…`: chooses the tab, and what the address opens over it."""
+
+from django.http import HttpResponse
+from django.shortcuts import redirect
+
+from apikeys.models import APIKey
+from calliyo.pages.access import AdminRequest, api_tab_address, settings_view
+from calliyo.pages.api_tab.confirmations import create_dialog, delete_dialog, regenerate_dialog
+from calliyo.pages.api_tab.drawer import scopes_panel
+from calliyo.pages.api_tab.page import Overlay, api_page
+from calliyo.pages.api_tab.webhook_cards import panel_from_address, webhooks_panel
+from calliyo.pages.tabs import TABS
+
+
+@settings_view
+def settings_page(request: AdminRequest) -> HttpResponse:
+    """A tab of the Settings; an address that names none, or one that is not there, leads to the API tab."""
+    if request.GET.get("tab") not in TABS:
+        return redirect(api_tab_address())
+    return api_page(request, _overlay(request))
+
+
+def _overlay(request: AdminRequest) -> Overlay | None:
+    """What the address opens: `new=`, or `key=` with `confirm=` or `panel=`."""
+    if "new" in request.GET:
+        return create_dialog(request.user, request.GET["new"])
+    if not request.GET.get("key", "").isdecimal():
+        return None
+    key = APIKey.objects.get(pk=request.GET["key"])
+    match request.GET.get("confirm"), request.GET.get("panel"):
+        case "regenerate", _:
+            return regenerate_dialog(request.user, key)
+        case "delete", _:
+            return delete_dialog(key)
+        case _, "webhooks":
+            return webhooks_panel(request.user, key, panel_from_address(request.GET, key))
+    return scopes_panel(key)

@@ -1,0 +1,96 @@
+"""A real browser on a live Calliyo. Whatever a test does, its console must stay empty."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import BrowserContext, Page
+
+from calliyo.settings import BASE_DIR
+from leads.models import Role, User
+from tests import servers
+
+pytestmark = pytest.mark.browser
+
+# Playwright runs an event loop of its own in this thread; Django's guard takes it for ours.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+CHROMIUM = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SCREENSHOTS = BASE_DIR / ".data" / "screenshots"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def base_url() -> None:
+    """Addresses are given whole. The plugin's own fixture is written in a way that pytest 9 warns of."""
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    return {**browser_type_launch_args, "executable_path": servers.chromium(), "args": CHROMIUM}
+
+
+@pytest.fixture
+def priya(transactional_db: None) -> User:
+    return User.objects.create_user(
+        "priya", "priya@example.com", "correct horse", name="Priya Nair", role=Role.COMPANY_ADMIN
+    )
+
+
+@pytest.fixture
+def console(context: BrowserContext) -> Iterator[list[str]]:
+    """What the browser complained of; a test may look, and what it leaves there fails it."""
+    lines: list[str] = []
+    context.on("console", lambda message: lines.append(f"{message.type}: {message.text}"))
+    context.on("weberror", lambda error: lines.append(f"error: {error.error}"))
+    yield lines
+    assert lines == []
+
+
+@pytest.fixture
+def logged_in(context: BrowserContext, live_server: Any, console: list[str]) -> Callable[[User], None]:
+    """Gives the browser the session of a user."""
+
+    def log_in(user: User) -> None:
+        client = Client()
+        client.force_login(user)
+        cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}])
+
+    return log_in
+
+
+@pytest.fixture
+def settings_api(page: Page, live_server: Any, logged_in: Callable[[User], None], priya: User) -> Page:
+    """Priya's browser on Settings → API."""
+    logged_in(priya)
+    page.goto(f"{live_server.url}/settings?tab=api")
+    return page
+
+
+@pytest.fixture
+def picture(page: Page) -> Callable[[str], None]:
+    """Writes what is on the screen to `.data/screenshots/`, for people to look at."""
+
+    def take(name: str) -> None:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+    return take
