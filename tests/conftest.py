@@ -10,6 +10,7 @@ from ipaddress import ip_address
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 
 from apikeys.throttling import BUCKETS, LocalBuckets
 from tests.clients import public_client
@@ -44,6 +45,13 @@ def _refuse_the_world(event: str, args: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_refuse_the_world)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """Keeps what migrations wrote. pytest-django does so itself only for tests that say it in their marker."""
+    with django_db_blocker.unblock():
+        connection._test_serialized_contents = connection.creation.serialize_db_to_string()
 
 
 @pytest.fixture(autouse=True)
