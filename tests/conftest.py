@@ -42,6 +42,8 @@ def _refuse_the_world(event: str, args: tuple[object, ...]) -> None:
         address = args[1]
         if isinstance(address, tuple) and not _is_local(address[0]):
             raise RuntimeError(f"A test tried to connect to {address!r}.")
+    if event == "socket.getaddrinfo" and not _is_local(args[0]):
+        raise RuntimeError(f"A test tried to look up {args[0]!r}.")
 
 
 sys.addaudithook(_refuse_the_world)
