@@ -26,7 +26,7 @@ class CalliyoCommand(BaseCommand):
     """`work` does it and gives what `--json` prints; `told` says the same to people."""
 
     # They would mix their warnings with the one-line reason on stderr.
-    requires_system_checks: list[str] = []  # type: ignore[assignment]
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")

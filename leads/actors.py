@@ -6,6 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from calliyo.actor import Actor, ActorType, acting_as
+from calliyo.api.request_id import current_request_id
 from leads.models import User
 
 
@@ -33,9 +34,7 @@ def _staff_actor(request: HttpRequest) -> Actor | None:
     user = request.user
     if not isinstance(user, User) or not user.is_active:
         return None
-    return Actor(
-        type=ActorType.USER, id=user.pk, name=user.name, request_id=getattr(request, "request_id", None)
-    )
+    return Actor(type=ActorType.USER, id=user.pk, name=user.name, request_id=current_request_id())
 
 
 def _is_public(path: str) -> bool:

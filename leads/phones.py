@@ -66,6 +66,12 @@ def is_region(region: str) -> bool:
     return region in phonenumbers.SUPPORTED_REGIONS
 
 
+def country_code(region: str) -> int:
+    """The calling code of a country: 91 of `IN`."""
+    code: int = phonenumbers.country_code_for_region(region)
+    return code
+
+
 def _cleaned(text: str) -> str:
     """The spelling without what copying from a chat or a sheet adds; refused when it is no number at all."""
     if len(text) > MAX_SPELLING:

@@ -119,7 +119,7 @@ class TextFilter(django_filters.Filter):
 class RepeatableFilter(django_filters.Filter):
     """Any of the values; each is read by the form field `each`."""
 
-    field_class = RepeatableField
+    field_class: type[forms.Field] = RepeatableField
 
     def filter(self, qs: Any, value: list[Any] | None) -> Any:
         return qs.filter(**{f"{self.field_name}__in": value}) if value else qs

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
+from rest_framework.settings import api_settings
 
 from calliyo.api.parsers import FormData
 
@@ -26,7 +27,8 @@ class Input(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, Mapping):
-            raise ValidationError(ErrorDetail("The body must be a JSON object.", code="not_an_object"))
+            detail = ErrorDetail("The body must be a JSON object.", code="not_an_object")
+            raise ValidationError({api_settings.NON_FIELD_ERRORS_KEY: [detail]})
         unknown = [name for name in data if name not in self.fields]
         errors: dict[str, Any] = {
             name: [ErrorDetail(_NO_SUCH_FIELD, code="unknown_field")] for name in unknown
@@ -68,5 +70,5 @@ def _from_form(form: FormData, fields: Mapping[str, Any]) -> tuple[dict[str, Any
             # A form has no null: an empty box says it.
             plain[name] = None if values[0] == "" and field.allow_null else values[0]
     if errors:
-        raise ValidationError(errors)  # type: ignore[arg-type]
+        raise ValidationError(errors)
     return plain, [name[:100] for name in form if name not in fields]

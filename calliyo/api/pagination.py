@@ -9,7 +9,7 @@ import binascii
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 from django.db import connection, models
@@ -157,7 +157,7 @@ def read_page(
 
 def _beyond(model: type[models.Model], ordering: Ordering, cursor: Cursor, *, descending: bool) -> models.Q:
     """The rows behind the cursor's, as one comparison of rows: a single range of the index."""
-    fields = [model._meta.get_field(column) for column in ordering.columns]
+    fields = [cast("models.Field[Any, Any]", model._meta.get_field(column)) for column in ordering.columns]
     position = [field.to_python(value) for field, value in zip(fields, cursor.position, strict=True)]
     name, lookup_class = _COMPARISONS[descending, cursor.inclusive]
     if len(position) == 1:

@@ -45,7 +45,7 @@ class JSONParser(BaseParser):
         stream: IO[bytes],
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
-    ) -> Json:
+    ) -> Any:
         """The value in the body."""
         _only_utf8(media_type, parser_context)
         return parse_json(stream.read())

@@ -266,7 +266,7 @@ _HTTP_CODES: Final[dict[int, str]] = {
 
 def _http_refusal(error: exceptions.APIException) -> Problem:
     if isinstance(error, exceptions.Throttled):
-        wait = str(math.ceil(error.wait or 1))
+        wait = str(math.ceil(error.wait or 1))  # type: ignore[attr-defined]  # not in the stubs
         detail = f"Too many requests; try again in {wait} s."
         return Problem(status=429, code="rate_limited", detail=detail, headers={"Retry-After": wait})
     code = _HTTP_CODES.get(error.status_code, "refused")

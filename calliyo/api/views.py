@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol, cast
 
 import orjson
 from django.db import models
@@ -38,7 +38,7 @@ class ApiView(APIView):
 
     metadata_class = None  # OPTIONS is answered below
 
-    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """As REST framework's, but a writing method runs in one unit of work, its body parsed before it."""
         self.args, self.kwargs = args, kwargs
         self.request = asked = self.initialize_request(request, *args, **kwargs)
@@ -52,7 +52,7 @@ class ApiView(APIView):
                 response = self._work(handler, asked)
         except Exception as error:  # noqa: BLE001  # every error is an answer of the contract's form
             response = self.handle_exception(error)
-        self.response = self.finalize_response(asked, response, *args, **kwargs)
+        self.response = self.finalize_response(asked, cast("Response", response), *args, **kwargs)
         return self.response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -65,16 +65,16 @@ class ApiView(APIView):
 
     def actor(self, request: Request) -> Actor:
         """Who acts in this request: the caller that authentication found."""
-        caller: _Authenticated | None = request.auth
+        caller = cast("_Authenticated | None", request.auth)
         return caller.actor if caller else SYSTEM
 
     def rate_cost(self, request: Request) -> float:
         """What this request takes from the key's rate limit."""
         return 1
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """Tells the methods in `Allow`, and nothing else."""
-        return HttpResponse(status=204)
+        return Response(status=204)
 
     def _handler(self, request: Request) -> Callable[..., HttpResponseBase]:
         method = (request.method or "").lower()

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from django.db.models import Expression, F, JSONField, OuterRef, Subquery
+from django.db.models import F, JSONField, OuterRef, Subquery
 from django.db.models.sql.compiler import SQLCompiler
 
 from apikeys.callers import Caller, caller_of
@@ -42,12 +42,12 @@ class Gathered(Subquery):
         return super().as_sql(compiler, connection, template=template, **context)
 
 
-def tag_names() -> Expression:
+def tag_names() -> "Subquery[Any]":
     """The names of a lead's tags, in no order."""
     return Gathered(LeadTag.objects.filter(lead=OuterRef("pk")).values(item=F("tag__name")))
 
 
-def external_id_for(api_key_id: int) -> Expression:
+def external_id_for(api_key_id: int) -> "Subquery[Any]":
     """What this key calls the lead; null where it has not said."""
     return Subquery(ExternalId.objects.filter(lead=OuterRef("pk"), api_key_id=api_key_id).values("value")[:1])
 

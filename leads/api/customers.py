@@ -28,6 +28,6 @@ class CustomerViewSet(CRMViewSet):
 
     def pictures(self, rows: list[tuple[Any, ...]]) -> list[Picture]:
         return [
-            customer_picture(row, tags=in_order(tags), external_id=external_id)
+            customer_picture(tuple(row), tags=in_order(tags), external_id=external_id)
             for *row, tags, external_id in rows
         ]

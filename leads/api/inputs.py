@@ -58,7 +58,7 @@ class StatusField(serializers.Field[Any, Any, Any, Any]):
     def to_internal_value(self, data: Any) -> LeadStatus:
         if isinstance(data, bool) or not isinstance(data, int | str):
             self.fail("invalid")
-        status = None
+        status: LeadStatus | None = None
         pk = read_id(data)
         if pk is not None:
             status = LeadStatus.objects.filter(pk=pk).first()

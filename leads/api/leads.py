@@ -40,7 +40,9 @@ class LeadInput(Input):
     status = StatusField(required=False)
     owner_id = RowField(model=User, source="owner", required=False, allow_null=True)
     campaign_id = RowField(model=Campaign, source="campaign", required=False, allow_null=True)
-    source = TextField(max_length=100, required=False, allow_blank=True, allow_null=True)
+    source = TextField(  # type: ignore[assignment]  # taken out of the class before a serializer reads its own
+        max_length=100, required=False, allow_blank=True, allow_null=True
+    )
     external_id = TextField(max_length=255, required=False, allow_null=True)
     tags = _names()
 

@@ -1,6 +1,7 @@
 """Calls that were made or came in."""
 
 from datetime import datetime, timedelta
+from typing import TypedDict
 
 from calliyo.unit_of_work import part_of_unit, unit_of_work
 from leads.models import Call, CallDirection, CallStatus, Lead, User
@@ -8,8 +9,22 @@ from leads.operations.company import company_zone
 from leads.operations.errors import InvalidCall
 from leads.operations.follow_ups import resolve_due_on
 
+_END = {"status", "ended_at", "duration_seconds"}
 # The ends of a call in which somebody spoke; in the others the time until it ended was ringing.
 _SPOKEN = {CallStatus.CALLED, CallStatus.FOLLOW_UP, CallStatus.RESCHEDULED}
+
+
+class CallChanges(TypedDict, total=False):
+    """What a correction may name."""
+
+    agent: User | None
+    direction: CallDirection | str
+    status: CallStatus | str
+    started_at: datetime
+    ended_at: datetime | None
+    duration_seconds: int | None
+    note: str
+    recording_url: str
 
 
 @unit_of_work
@@ -49,24 +64,39 @@ def log_call(  # noqa: PLR0913  # one argument a field
 
 
 @unit_of_work
-def end_call(
-    *,
-    call: Call,
-    status: CallStatus | str,
-    ended_at: datetime | None = None,
-    duration_seconds: int | None = None,
-    note: str | None = None,
-) -> Call:
-    """Ends a call that is in progress, or corrects how it ended; raises InvalidCall."""
+def update_call(*, call: Call, changes: CallChanges) -> Call:
+    """Writes what `changes` names on the row as it is now; what it says of the end is judged whole.
+
+    Raises InvalidCall.
+    """
     now: Call = Call.rows.select_for_update(no_key=True).get(pk=call.pk)
-    with part_of_unit() as unit:
-        ended_at = ended_at or now.ended_at or unit.stamp()
-    now.status = CallStatus(status)
-    now.ended_at, now.duration_seconds = _end(now.status, now.started_at, ended_at, duration_seconds)
-    if note is not None:
-        now.note = note.strip()
-    now.save(update_fields=["status", "ended_at", "duration_seconds", "note"])
+    plain = {name: value for name, value in changes.items() if name not in _END}
+    for name, value in plain.items():
+        setattr(now, name, value.strip() if isinstance(value, str) else value)
+    fields = [*plain]
+    if not _END.isdisjoint(changes) or "started_at" in changes:
+        status = CallStatus(changes.get("status", now.status))
+        ended_at = changes.get("ended_at", now.ended_at)
+        same_end = "ended_at" not in changes and now.ended_at is not None
+        duration = changes.get("duration_seconds", now.duration_seconds if same_end else None)
+        if status == CallStatus.IN_PROGRESS:
+            ended_at, duration = changes.get("ended_at"), changes.get("duration_seconds")
+        elif ended_at is None and duration is None:
+            with part_of_unit() as unit:
+                ended_at = unit.stamp()
+        now.status = status
+        now.ended_at, now.duration_seconds = _end(status, now.started_at, ended_at, duration)
+        fields += _END
+    now.save(update_fields=fields)
     return now
+
+
+def end_call(*, call: Call, status: CallStatus | str, ended_at: datetime | None = None) -> Call:
+    """Ends a call that is in progress, now if nothing else is said; raises InvalidCall."""
+    changes: CallChanges = {"status": status}
+    if ended_at is not None:
+        changes["ended_at"] = ended_at
+    return update_call(call=call, changes=changes)
 
 
 def _end(

@@ -90,3 +90,15 @@ class InvalidNote(DomainError):
 
     code = "invalid_note"
     field = "text"
+
+
+class UserHasHistory(DomainError):
+    """Who has leads, calls or follow-ups is banned, not deleted."""
+
+    code = "user_has_history"
+
+
+class LastCompanyAdmin(DomainError):
+    """Somebody must be left who may manage Calliyo."""
+
+    code = "last_company_admin"

@@ -142,15 +142,15 @@ def _first_status(*, owned: bool) -> LeadStatus:
 
 def _owners_to_lock(lead: Lead, changes: LeadChanges) -> list[int]:
     """Who may hold one more after this change: a new owner, or that of a customer who ceases to be one."""
+    # Read anew: the instance may be stale, or bear a form's values already.
+    owner_id, converted_at = Lead.rows.values_list("owner_id", "converted_at").get(pk=lead.pk)
     if "owner" in changes:
         owner = changes["owner"]
-        return [owner.pk] if owner is not None and owner.pk != lead.owner_id else []
+        return [owner.pk] if owner is not None and owner.pk != owner_id else []
     returns = (
-        "status" in changes
-        and changes["status"].role != StatusRole.CUSTOMER
-        and lead.converted_at is not None
+        "status" in changes and changes["status"].role != StatusRole.CUSTOMER and converted_at is not None
     )
-    return [lead.owner_id] if returns and lead.owner_id is not None else []
+    return [owner_id] if returns and owner_id is not None else []
 
 
 def _apply(lead: Lead, changes: LeadChanges) -> list[str]:

@@ -5,6 +5,7 @@ from ipaddress import ip_network
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
@@ -197,3 +198,15 @@ def test_a_refused_token_counts_as_no_use(me):
 def test_who_acts_is_forgotten_after_the_request(me):
     me.get("/public/me")
     assert current_actor() == SYSTEM
+
+
+def test_a_database_that_is_away_is_a_503_and_no_log_holds_the_token(me, monkeypatch, capsys, caplog):
+    def fails(self):
+        raise OperationalError("the database is gone")
+
+    monkeypatch.setattr("django.db.models.query.QuerySet.first", fails)
+    answer = me.get("/public/me")
+    assert_problem(answer, 503, "database_unavailable")
+    assert answer["Retry-After"]
+    assert "the database is gone" in caplog.text
+    assert me.token not in caplog.text + "".join(capsys.readouterr())

@@ -5,6 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
 from calliyo.actor import SYSTEM, Actor, ActorType, current_actor
+from calliyo.api.request_id import RequestIdMiddleware
 from leads.actors import StaffActorMiddleware
 from tests.leads.factories import UserFactory
 
@@ -24,9 +25,8 @@ class Unread:
 
 
 def request_of(path: str, user: object, *, cookie: bool = True) -> HttpRequest:
-    request = RequestFactory().get(path)
+    request = RequestFactory().get(path, headers={"X-Request-Id": "req_1"})
     request.user = user  # type: ignore[assignment]
-    request.request_id = "req_1"  # type: ignore[attr-defined]
     if cookie:
         request.COOKIES["sessionid"] = "x"
     return request
@@ -35,7 +35,7 @@ def request_of(path: str, user: object, *, cookie: bool = True) -> HttpRequest:
 @pytest.mark.django_db
 def test_the_staff_user_of_the_session_acts_until_the_request_ends() -> None:
     user = UserFactory(name="Farheen Shaikh")
-    StaffActorMiddleware(answer)(request_of("/admin/leads/lead/", user))
+    RequestIdMiddleware(StaffActorMiddleware(answer))(request_of("/admin/leads/lead/", user))
     assert seen[-1] == Actor(type=ActorType.USER, id=user.pk, name="Farheen Shaikh", request_id="req_1")
     assert current_actor() == SYSTEM
 

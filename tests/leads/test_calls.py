@@ -6,7 +6,7 @@ import pytest
 
 from calliyo.models import Company
 from leads.models import Call, CallStatus, FollowUp
-from leads.operations.calls import end_call, log_call
+from leads.operations.calls import end_call, log_call, update_call
 from leads.operations.errors import InvalidCall
 from tests.leads.factories import FollowUpFactory, LeadFactory, UserFactory
 
@@ -32,13 +32,27 @@ def test_a_call_is_written_with_what_follows_from_what_is_told() -> None:
 def test_a_call_in_progress_has_not_ended() -> None:
     call = log_call(lead=LeadFactory(), agent=None, status="in_progress", started_at=START)
     assert (call.ended_at, call.duration_seconds, call.completed_at) == (None, 0, None)
-    ended = end_call(
-        call=call, status="called", ended_at=START + timedelta(seconds=30), note="Sent the brochure"
-    )
-    assert (ended.duration_seconds, ended.note) == (30, "Sent the brochure")
+    ended = end_call(call=call, status="called", ended_at=START + timedelta(seconds=30))
+    assert (ended.duration_seconds, ended.status) == (30, "called")
     assert ended.completed_at is not None
-    corrected = end_call(call=call, status="follow_up", duration_seconds=20)
-    assert (corrected.duration_seconds, corrected.ended_at) == (20, START + timedelta(seconds=30))
+
+
+def test_a_correction_writes_what_it_names_and_judges_the_end_whole() -> None:
+    end = START + timedelta(seconds=30)
+    call = log_call(lead=LeadFactory(), agent=None, status="called", started_at=START, ended_at=end)
+    noted = update_call(call=call, changes={"note": " Sent the brochure "})
+    assert (noted.note, noted.status, noted.duration_seconds) == ("Sent the brochure", "called", 30)
+    corrected = update_call(call=call, changes={"status": "follow_up", "duration_seconds": 20})
+    assert (corrected.status, corrected.duration_seconds, corrected.ended_at) == ("follow_up", 20, end)
+    longer = update_call(call=call, changes={"ended_at": START + timedelta(seconds=50)})
+    assert longer.duration_seconds == 50
+    with pytest.raises(InvalidCall):
+        update_call(call=call, changes={"started_at": START + timedelta(seconds=60)})
+    running = update_call(call=call, changes={"status": "in_progress"})
+    assert (running.ended_at, running.duration_seconds) == (None, 0)
+    assert running.completed_at == call.completed_at
+    again = end_call(call=call, status="busy")
+    assert again.ended_at is not None and again.duration_seconds == 0
 
 
 @pytest.mark.parametrize(

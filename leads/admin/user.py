@@ -1,0 +1,87 @@
+"""The team: roles, lead caps, bans."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from leads.admin.base import CrmAdmin, RefusableForm
+from leads.admin.questions import counted
+from leads.models import User
+from leads.operations.users import delete_user, save_user, set_banned
+
+
+class UserAddForm(RefusableForm, AdminUserCreationForm):  # type: ignore[type-arg]
+    """A new user with his first password, or without one."""
+
+    class Meta:
+        model = User
+        fields: ClassVar[list[str]] = []
+
+
+class UserEditForm(RefusableForm, UserChangeForm):  # type: ignore[type-arg]
+    """A user; the password has a page of its own."""
+
+    class Meta:
+        model = User
+        fields: ClassVar[list[str]] = []
+
+
+@admin.register(User)
+class UserAdmin(CrmAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
+    """Users by name; only company admins change them."""
+
+    form = UserEditForm
+    add_form = UserAddForm
+    list_display = ("name", "username", "email", "role", "lead_cap", "is_active")
+    list_filter = ("role", "is_active")
+    ordering = ("name", "id")
+    search_fields = ("name", "username", "email", "phone", "employee_code")
+    filter_horizontal = ()
+    readonly_fields = ("last_login", "version", "created_at", "updated_at")
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("name", ("email", "phone"), "employee_code")}),
+        ("Work", {"fields": ("role", "lead_cap", "is_active")}),
+        ("Record", {"fields": (("created_at", "updated_at"), ("last_login", "version"))}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("username", "usable_password", "password1", "password2")}),
+        ("Person", {"fields": ("name", "email", "phone", "employee_code")}),
+        ("Work", {"fields": ("role", "lead_cap")}),
+    )
+    actions = ("ban", "lift_ban")
+
+    def get_form(
+        self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        if "is_active" in form.base_fields:
+            form.base_fields["is_active"].label = "Active"
+            form.base_fields[
+                "is_active"
+            ].help_text = "Unticked, the user is banned: logged out at once, and given no leads."
+        return form
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        save_user(user=obj)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        delete_user(user=obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for user in queryset:
+            delete_user(user=user)
+
+    @admin.action(description="Ban", permissions=["change"])
+    def ban(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        done = counted(set_banned(users=list(queryset), banned=True), "user", "users")
+        self.message_user(request, f"{done} banned.", messages.SUCCESS)
+
+    @admin.action(description="Lift the ban", permissions=["change"])
+    def lift_ban(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        done = counted(set_banned(users=list(queryset), banned=False), "user", "users")
+        self.message_user(request, f"{done} let in again.", messages.SUCCESS)
