@@ -137,3 +137,12 @@ def fits(page: Page, width: int) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for dialog in page.query_selector_all("dialog"):
         assert dialog.evaluate("dialog => dialog.scrollWidth - dialog.clientWidth") <= 0
+
+
+def test_the_readmes_picture(settings_api: Page, picture: Callable[[str], None]) -> None:
+    """`docs/images/settings-api.png` is a copy of this one."""
+    demo.seed()
+    look(settings_api, 1280, "light")
+    settings_api.set_viewport_size({"width": 1280, "height": 640})
+    settings_api.reload()
+    picture("settings-api")

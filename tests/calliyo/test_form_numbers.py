@@ -30,7 +30,10 @@ def test_a_number_is_good_once(priya):
 def test_a_number_is_good_for_a_day_and_its_row_goes_afterwards(priya):
     number, late = form_numbers.issue(priya), form_numbers.issue(priya)
     form_numbers.spend(number, priya)
-    with time_machine.travel(timezone.now() + timedelta(days=1, minutes=1)), pytest.raises(form_numbers.FormTooOld):
+    with (
+        time_machine.travel(timezone.now() + timedelta(days=1, minutes=1)),
+        pytest.raises(form_numbers.FormTooOld),
+    ):
         form_numbers.spend(late, priya)
     SpentFormNumber.objects.update(spent_at=timezone.now() - timedelta(days=3))
     form_numbers.spend(form_numbers.issue(priya), priya)
