@@ -15,6 +15,7 @@ from django.db.models.signals import post_migrate
 from django.utils import timezone
 
 from apikeys.throttling import BUCKETS, LocalBuckets
+from calliyo.celery import app as celery_app
 from calliyo.fields import whole_milliseconds
 from leads.models import LeadStatus
 from leads.models.status import seed_statuses
@@ -95,6 +96,8 @@ def receiver():
 def start_worker(transactional_db, tmp_path):
     """Starts a Celery worker, as the Procfile does, and waits until it takes tasks."""
     running = []
+    with celery_app.connection_for_write() as broker:
+        celery_app.control.purge(broker)  # wake-ups of earlier tests would be taken first
 
     def start(**environment: str):
         worker = start_process(

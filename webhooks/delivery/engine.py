@@ -157,7 +157,12 @@ class Engine:
                 for run in served.runs:
                     run.stop()
         else:
-            self._lease(self._wanted())
+            wanted = self._wanted()
+            try:
+                self._lease(wanted)
+            except Exception:
+                self._pokes.put(wanted)  # looked at again once the database is back
+                raise
             self._advance()
         self._release_idle()
 
