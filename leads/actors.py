@@ -1,17 +1,19 @@
-"""Names the person behind a session as the one who acts, for every change that his request makes."""
+"""The person behind a session acts in every change that his request makes, and sees the company's time."""
 
 from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
 from calliyo.actor import Actor, ActorType, acting_as
 from calliyo.api.request_id import current_request_id
 from leads.models import User
+from leads.operations.company import company_zone
 
 
 class StaffActorMiddleware:
-    """Sets the actor to the staff user of the session; requests without a session stay the system's.
+    """Sets the actor to the staff user of the session, and the time zone to the company's, for the request.
 
     The public API is passed over: a session never opens it, and looking at one would cost a query and add
     `Vary: Cookie` to every answer.
@@ -24,7 +26,7 @@ class StaffActorMiddleware:
         actor = _staff_actor(request)
         if actor is None:
             return self.get_response(request)
-        with acting_as(actor):
+        with acting_as(actor), timezone.override(company_zone()):
             return self.get_response(request)
 
 

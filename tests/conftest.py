@@ -9,16 +9,11 @@ import sys
 from ipaddress import ip_address
 
 import pytest
-from django.apps import apps
 from django.core.cache import cache
-from django.db.models.signals import post_migrate
-from django.utils import timezone
+from django.db import connection
 
 from apikeys.throttling import BUCKETS, LocalBuckets
 from calliyo.celery import app as celery_app
-from calliyo.fields import whole_milliseconds
-from leads.models import LeadStatus
-from leads.models.status import seed_statuses
 from tests.clients import public_client
 from tests.processes import (
     Receiver,
@@ -48,22 +43,18 @@ def _refuse_the_world(event: str, args: tuple[object, ...]) -> None:
         address = args[1]
         if isinstance(address, tuple) and not _is_local(address[0]):
             raise RuntimeError(f"A test tried to connect to {address!r}.")
+    if event == "socket.getaddrinfo" and not _is_local(args[0]):
+        raise RuntimeError(f"A test tried to look up {args[0]!r}.")
 
 
 sys.addaudithook(_refuse_the_world)
 
 
-def _seed_again(**_: object) -> None:
-    """A test with real transactions ends with a flush, which takes the rows of the first migration too."""
-    if not LeadStatus.rows.exists():
-        now = whole_milliseconds(timezone.now())
-        seed_statuses(LeadStatus, stamps={"created_at": now, "updated_at": now})
-
-
-@pytest.fixture(scope="session", autouse=True)
-def fresh_statuses():
-    """The ten statuses of a fresh company are there in every test."""
-    post_migrate.connect(_seed_again, sender=apps.get_app_config("leads"), dispatch_uid="tests.seed")
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """Keeps what migrations wrote. pytest-django does so itself only for tests that say it in their marker."""
+    with django_db_blocker.unblock():
+        connection._test_serialized_contents = connection.creation.serialize_db_to_string()
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +119,7 @@ def start_web(transactional_db, tmp_path):
         address = f"http://127.0.0.1:{port}"
         web = start_process(
             "gunicorn", "calliyo.wsgi", "--preload", "--bind", f"127.0.0.1:{port}",
-            "--worker-class", "gthread", "--workers", "1", "--threads", "8",
+            "--worker-class", "gthread", "--workers", "1", "--threads", "8", "--no-control-socket",
             log=tmp_path / f"web-{len(running)}.log",
             environment=environment_of_processes(PORT=str(port), BASE_URL=address, **environment),
         )  # fmt: skip

@@ -11,6 +11,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.functional import cached_property
+from typing_extensions import override
 
 from calliyo.errors import DomainError
 from calliyo.unit_of_work import unit_of_work
@@ -26,8 +27,8 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 
     @cached_property
     def count(self) -> int:
-        found: int = self.object_list.order_by().values("pk")[:MOST_COUNTED].count()  # type: ignore[union-attr]
-        return found
+        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
+        return rows.order_by().values("pk")[:MOST_COUNTED].count()
 
 
 # What a person is told, and beside which field, when the row would break one of the database's constraints.
@@ -75,7 +76,7 @@ class CrmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     show_full_result_count = False
     list_per_page = 50
     list_max_show_all = 200
-    ordering = ("-id",)
+    ordering: ClassVar[Any] = ("-id",)
     phone_path: str | None = None  # where a lead's phone is, from this model; None: not searched by phone
 
     # ── one POST, one unit of work ──────────────────────────────────────────────────────────────────────
@@ -98,6 +99,7 @@ class CrmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             request.refusal = refusal  # type: ignore[attr-defined]
             return show(request, object_id, form_url, extra_context)
 
+    @override
     def get_form(
         self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any
     ) -> type[ModelForm]:  # type: ignore[type-arg]
@@ -137,10 +139,13 @@ class CrmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[object_id])
             )
 
+    @override
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Nothing: `save_model` has written relations too, through the operation."""
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse | None:
         """Runs the action, unless it is meant for all rows and they are more than were counted."""
         if (
             request.POST.get("select_across") == "1"
@@ -149,7 +154,7 @@ class CrmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             text = f"More than {MOST_COUNTED:,} rows match: narrow the list with filters, then select all."
             self.message_user(request, text, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
-        return super().response_action(request, queryset)
+        return super().response_action(request, queryset, *args, **kwargs)
 
     # ── search ──────────────────────────────────────────────────────────────────────────────────────────
     def get_search_results(

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.contrib.admin.widgets import AdminURLFieldWidget
 from django.db.models import URLField
 from django.http import HttpRequest
+from typing_extensions import override
 
 from leads.admin.base import CrmAdmin
 from leads.models import Call, User
@@ -38,6 +39,7 @@ class CallAdmin(CrmAdmin):
         """A call stays with its lead."""
         return (*self.readonly_fields, "lead") if obj is not None else self.readonly_fields
 
+    @override
     def get_form(
         self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
@@ -54,6 +56,7 @@ class CallAdmin(CrmAdmin):
         initial: dict[str, Any] = super().get_changeform_initial_data(request)
         return {"agent": request.user.pk} | initial if isinstance(request.user, User) else initial
 
+    @override
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
             changes: CallChanges = {name: form.cleaned_data[name] for name in form.changed_data}  # type: ignore[assignment]

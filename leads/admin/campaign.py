@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from typing_extensions import override
 
 from leads.admin.base import CrmAdmin
 from leads.admin.forms import CampaignForm
@@ -32,6 +33,7 @@ class CampaignAdmin(CrmAdmin):
         (title, _), *others = self.fieldsets
         return ((title, {"fields": ("name", "status", ("starts_on", "ends_on"), "agent_names")}), *others)
 
+    @override
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change or set(form.changed_data) - {"team"}:
             obj.save()

@@ -6,9 +6,10 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from typing_extensions import override
 
 from leads.admin.forms import BackForm
-from leads.admin.lead import LeadAdmin, _changes
+from leads.admin.lead import LeadAdmin, lead_changes
 from leads.admin.questions import Question, counted
 from leads.models import Customer, Lead
 from leads.operations.conversion import OrderFacts, unconvert_leads, write_order
@@ -61,6 +62,7 @@ class CustomerAdmin(LeadAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
+    @override
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Writes what was ordered and the lead's own fields, each through its operation."""
         changed = set(form.changed_data)
@@ -68,8 +70,7 @@ class CustomerAdmin(LeadAdmin):
             facts = {name: form.cleaned_data[name] for name in ORDER_FIELDS}
             write_order(customers=[obj.pk], order=OrderFacts(**facts))
         if changed - set(ORDER_FIELDS):
-            changes = _changes(form)
-            update_lead(lead=obj, changes={k: v for k, v in changes.items() if k not in ORDER_FIELDS})  # type: ignore[typeddict-item]
+            update_lead(lead=obj, changes=lead_changes(form))
         obj.refresh_from_db()
 
     @admin.action(description=UNCONVERT.title, permissions=["change"])

@@ -8,6 +8,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from typing_extensions import override
 
 from leads.admin.base import CrmAdmin
 from leads.admin.forms import FollowUpForm
@@ -100,6 +101,7 @@ class FollowUpAdmin(CrmAdmin):
         """A follow-up stays with its lead."""
         return (*self.readonly_fields, "lead") if obj is not None else self.readonly_fields
 
+    @override
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
             changes: FollowUpChanges = {}

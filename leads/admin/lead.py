@@ -1,6 +1,6 @@
 """Leads: the list that the team works from, and one lead with its timeline."""
 
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
+from typing_extensions import override
 
 from leads.admin.base import CrmAdmin
 from leads.admin.forms import AssignForm, LeadForm, OrderForm, SpreadForm, StatusForm
@@ -76,7 +77,7 @@ class LeadAdmin(CrmAdmin):
 
     form = LeadForm
     change_form_template = "leads/admin/lead_form.html"
-    list_display = (
+    list_display: Any = (
         "__str__",
         "number",
         "status",
@@ -87,7 +88,7 @@ class LeadAdmin(CrmAdmin):
         "created_at",
     )
     list_display_links = ("__str__",)
-    list_filter = ("status", "owner", "campaign", "tags")
+    list_filter: ClassVar[Any] = ("status", "owner", "campaign", "tags")
     list_select_related = ("status", "owner", "campaign")
     sortable_by = ("created_at",)
     search_fields = ("first_name", "last_name", "email")
@@ -95,24 +96,26 @@ class LeadAdmin(CrmAdmin):
     phone_path = "phone"
     autocomplete_fields = ("owner", "campaign")
     readonly_fields = ("converted_at", "version", "created_at", "updated_at")
-    fieldsets = (
+    fieldsets: ClassVar[Any] = (
         (None, {"fields": (("first_name", "last_name"), ("phone", "email"))}),
         ("Pipeline", {"fields": ("status", "owner", "campaign", "source", "labels")}),
         ("Record", {"fields": (("created_at", "updated_at"), ("converted_at", "version"))}),
     )
-    actions = ("assign", "spread", "change_status", "convert")
+    actions: Any = ("assign", "spread", "change_status", "convert")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         last = (
             Call.objects.filter(lead=OuterRef("pk")).order_by("-started_at", "-id").values("started_at")[:1]
         )
-        return super().get_queryset(request).annotate(last_call_at=Subquery(last)).prefetch_related("tags")
+        leads: QuerySet[Any] = super().get_queryset(request).annotate(last_call_at=Subquery(last))
+        return leads.prefetch_related("tags")
 
     # ── saving ──────────────────────────────────────────────────────────────────────────────────────────
+    @override
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Creates or changes through the operation, tags too, and takes over what it wrote."""
         if change:
-            update_lead(lead=obj, changes=_changes(form))
+            update_lead(lead=obj, changes=lead_changes(form))
         else:
             told = {name: form.cleaned_data[name] for name in form.cleaned_data if name != "labels"}
             labels = [tag.name for tag in form.cleaned_data["labels"]]
@@ -158,15 +161,13 @@ class LeadAdmin(CrmAdmin):
         return CONVERT.ask(self, request, queryset)
 
 
-def _changes(form: Any) -> LeadChanges:
-    """What the form changed, as the operation takes it."""
-    changes: LeadChanges = {}
-    for name in form.changed_data:
-        if name == "labels":
-            changes["tags"] = [tag.name for tag in form.cleaned_data["labels"]]
-        else:
-            changes[name] = form.cleaned_data[name]
-    return changes
+def lead_changes(form: Any) -> LeadChanges:
+    """What the form changed of the lead itself, as the operation takes it."""
+    named = LeadChanges.__annotations__.keys() & set(form.changed_data)
+    changes: dict[str, Any] = {name: form.cleaned_data[name] for name in named}
+    if "labels" in form.changed_data:
+        changes["tags"] = [tag.name for tag in form.cleaned_data["labels"]]
+    return cast("LeadChanges", changes)
 
 
 def _links(lead: Any) -> list[dict[str, str]]:

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.text import Truncator
+from typing_extensions import override
 
 from leads.admin.base import CrmAdmin
 from leads.models import Note
@@ -33,6 +34,7 @@ class NoteAdmin(CrmAdmin):
         """A note stays with its lead."""
         return (*self.readonly_fields, "lead") if obj is not None else self.readonly_fields
 
+    @override
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
             edit_note(note=obj, text=form.cleaned_data["text"])

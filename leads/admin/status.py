@@ -7,6 +7,7 @@ from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from typing_extensions import override
 
 from calliyo.errors import DomainError
 from leads.admin.base import CrmAdmin
@@ -31,6 +32,7 @@ class LeadStatusAdmin(CrmAdmin):
             return (*self.readonly_fields, "position")
         return (*self.readonly_fields, "name") if obj.protected else self.readonly_fields
 
+    @override
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change:
             obj.pk = create_status(name=form.cleaned_data["name"]).pk

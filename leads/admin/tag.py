@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from typing_extensions import override
 
 from leads.admin.base import CrmAdmin
 from leads.models import Tag
@@ -20,6 +21,7 @@ class TagAdmin(CrmAdmin):
     fields = ("name", "version", "created_at", "updated_at")
     readonly_fields = ("version", "created_at", "updated_at")
 
+    @override
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         name = form.cleaned_data["name"]
         if change:

@@ -7,6 +7,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from typing_extensions import override
 
 from leads.admin.base import CrmAdmin, RefusableForm
 from leads.admin.questions import counted
@@ -55,6 +56,7 @@ class UserAdmin(CrmAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     )
     actions = ("ban", "lift_ban")
 
+    @override
     def get_form(
         self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
@@ -66,6 +68,7 @@ class UserAdmin(CrmAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             ].help_text = "Unticked, the user is banned: logged out at once, and given no leads."
         return form
 
+    @override
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         save_user(user=obj)
 

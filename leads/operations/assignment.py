@@ -10,7 +10,7 @@ from django.db.models import Count, QuerySet
 from calliyo.unit_of_work import unit_of_work
 from leads.activities import ActivityKind, record
 from leads.models import Lead, LeadStatus, StatusRole, User
-from leads.models.base import chunks
+from leads.models.locking import chunks
 from leads.operations.errors import LeadCapReached, NobodyToAssign, OwnerBanned
 
 

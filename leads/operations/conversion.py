@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from calliyo.unit_of_work import unit_of_work
 from leads.models import Lead, LeadStatus, PaymentStatus, StatusRole
-from leads.models.base import chunks
+from leads.models.locking import chunks
 from leads.operations.errors import InvalidOrder
 from leads.operations.statuses import change_status
 

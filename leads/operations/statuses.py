@@ -10,7 +10,7 @@ from django.db.models.functions import Lower
 from calliyo.unit_of_work import unit_of_work
 from leads.activities import ActivityKind, record
 from leads.models import Lead, LeadStatus, StatusRole
-from leads.models.base import chunks
+from leads.models.locking import chunks
 from leads.models.status import StatusProtected
 from leads.operations.assignment import lock_agents, refuse_over_cap
 from leads.operations.constraints import breaks

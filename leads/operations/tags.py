@@ -66,13 +66,18 @@ def write_tags(
 
 def _named(*names: str) -> QuerySet[Tag]:
     # The database lowers both sides, so that what it calls equal is what its unique constraint calls equal.
-    return Tag.objects.alias(key=Lower("name")).filter(key__in=[Lower(Value(name)) for name in names])
+    named: QuerySet[Tag] = Tag.objects.alias(key=Lower("name")).filter(
+        key__in=[Lower(Value(name)) for name in names]
+    )
+    return named
 
 
 def _found_or_created(name: str) -> Tag:
     try:
         with transaction.atomic():
-            return Tag.objects.create(name=name)
+            tag = Tag(name=name)
+            tag.save()
+            return tag
     except IntegrityError as error:
         if not _is_name_taken(error):
             raise

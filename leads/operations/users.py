@@ -10,8 +10,8 @@ from leads.operations.errors import LastCompanyAdmin, UserHasHistory
 @unit_of_work
 def save_user(*, user: User) -> User:
     """Writes a new or changed user; raises LastCompanyAdmin when nobody would be left to manage Calliyo."""
-    if user.pk is not None and (user.role != Role.COMPANY_ADMIN or not user.is_active):
-        _refuse_without_admin([user.pk])
+    if user.role != Role.COMPANY_ADMIN or not user.is_active:
+        _refuse_without_admin([user.pk] if user.pk else [])
     if user.role != Role.COMPANY_ADMIN:
         user.is_superuser = False  # Django lets a superuser do everything, whatever his role
     user.save()

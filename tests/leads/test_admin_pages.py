@@ -33,7 +33,7 @@ ROWS: dict[str, Callable[[], object]] = {
     "followup": FollowUpFactory,
     "note": NoteFactory,
     "tag": TagFactory,
-    "campaign": lambda: CampaignFactory(),
+    "campaign": CampaignFactory,
     "leadstatus": lambda: status_named("Busy"),
     "user": UserFactory,
     "activity": ActivityFactory,

@@ -1,15 +1,15 @@
 """Fills Calliyo with a demo company: a tele-calling team, its leads and their histories."""
 
-import json
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentTypeError
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import CommandParser
 from rich.console import Console
 from rich.progress import track
 
+from calliyo.command import CalliyoCommand
 from calliyo.management.demo.writing import CHUNK, DEFAULT_LEADS, Seeded, seed
 
 MOST_LEADS = 10_000_000
@@ -21,14 +21,15 @@ def _number_of_leads(text: str) -> int:
     return int(text)
 
 
-class Command(BaseCommand):
+class Command(CalliyoCommand):
     help = (
         "Adds realistic demo data of every resource: users, campaigns, tags, leads, customers, calls, "
         "follow-ups, notes. The same command twice adds nothing. Demo users have no password: nobody can "
         "log in as one."
     )
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument(
             "--leads",
             type=_number_of_leads,
@@ -36,9 +37,8 @@ class Command(BaseCommand):
             metavar="N",
             help=f"how many leads there shall be (default {DEFAULT_LEADS})",
         )
-        parser.add_argument("--json", action="store_true", help="print one JSON object: the rows added")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def work(self, **options: Any) -> dict[str, Any]:
         leads: int = options["leads"]
         steps = track(
             seed(leads),
@@ -47,13 +47,8 @@ class Command(BaseCommand):
             console=Console(stderr=True),
             disable=options["json"] or not sys.stderr.isatty(),
         )
-        added = sum(steps, Seeded())
-        if options["json"]:
-            self.stdout.write(json.dumps(asdict(added)))
-        elif added:
-            parts = ", ".join(
-                f"{count:,} {name.replace('_', '-')}" for name, count in asdict(added).items() if count
-            )
-            self.stdout.write(f"Added {parts}.")
-        else:
-            self.stdout.write("Nothing to add: the demo data is there already.")
+        return asdict(sum(steps, Seeded()))
+
+    def told(self, result: dict[str, Any]) -> str:
+        parts = [f"{count:,} {name.replace('_', '-')}" for name, count in result.items() if count]
+        return f"Added {', '.join(parts)}." if parts else "Nothing to add: the demo data is there already."

@@ -62,9 +62,6 @@ class Seeded:
             **{part.name: getattr(self, part.name) + getattr(other, part.name) for part in fields(self)}
         )
 
-    def __bool__(self) -> bool:
-        return any(getattr(self, part.name) for part in fields(self))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cast:
