@@ -13,6 +13,7 @@ from django.core.cache import cache
 from django.db import connection
 
 from apikeys.throttling import BUCKETS, LocalBuckets
+from calliyo.celery import app as celery_app
 from tests.clients import public_client
 from tests.processes import (
     Receiver,
@@ -86,6 +87,8 @@ def receiver():
 def start_worker(transactional_db, tmp_path):
     """Starts a Celery worker, as the Procfile does, and waits until it takes tasks."""
     running = []
+    with celery_app.connection_for_write() as broker:
+        celery_app.control.purge(broker)  # wake-ups of earlier tests would be taken first
 
     def start(**environment: str):
         worker = start_process(

@@ -208,7 +208,7 @@ def problem_of(error: BaseException | None) -> Problem:
 
 def is_public(request: HttpRequest) -> bool:
     """Whether `request` asks the public API, so that its errors are problems and not pages."""
-    return request.path_info.startswith("/public/")
+    return request.path_info == "/public" or request.path_info.startswith("/public/")
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -47,8 +47,13 @@ def test_lists_and_pages_open_and_nothing_can_be_written(
 
 
 @pytest.mark.parametrize(
-    "address", ["delivery/?webhook__exact={d.webhook_id}", "delivery/?event__exact={d.event_id}", "attempt/?delivery__exact={d.pk}"]
-)  # fmt: skip
+    "address",
+    [
+        "delivery/?webhook__exact={d.webhook_id}",
+        "delivery/?event__exact={d.event_id}",
+        "attempt/?delivery__exact={d.pk}",
+    ],
+)
 def test_one_log_leads_to_the_next(admin: Client, delivery: Delivery, address: str) -> None:
     other = new_webhook("http://127.0.0.1:9/other", key=new_key("Other"), events=["note.added"])
     page = admin.get(f"/admin/webhooks/{address.format(d=delivery)}")

@@ -15,7 +15,6 @@ from leads.models import Call, Note
 from leads.models.external_id import ExternalId
 from tests.processes import wait_until
 from tests.webhooks.engines import (
-    ALL_EVENTS,
     FAST,
     new_key,
     new_lead,
@@ -503,10 +502,16 @@ def test_a_stop_waits_for_the_request_under_way_and_records_it(receiver):
     assert EndpointState.objects.get().leased_until is None
 
 
-def test_all_nine_events_arrive(receiver):
-    from_catalogue = set(ALL_EVENTS)
-    webhook = new_webhook(receiver.url, events=ALL_EVENTS)
-    assert set(webhook.events) == from_catalogue
+def test_a_fault_over_one_webhook_holds_that_one_and_no_other(receiver):
+    broken, webhook = new_webhook(f"{receiver.url}/broken", key=new_key("Broken")), new_webhook(receiver.url)
+    new_lead()
+    Delivery.objects.filter(webhook=broken).update(type="lead.exploded")
+    with running_engine() as engine:
+        engine.poke([broken.pk, webhook.pk])
+        receiver.wait_for(1)
+        wait_until(lambda: EndpointState.objects.get(webhook=broken).held_until is not None)
+    assert states(webhook) == ["delivered"] and states(broken) == ["waiting"]
+    assert Delivery.objects.get(webhook=broken).last_error == "held: a fault in Calliyo (ValueError)"
 
 
 def test_faults_of_ours_fail_the_delivery_and_not_the_engine(receiver, monkeypatch):

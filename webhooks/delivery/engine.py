@@ -157,7 +157,12 @@ class Engine:
                 for run in served.runs:
                     run.stop()
         else:
-            self._lease(self._wanted())
+            wanted = self._wanted()
+            try:
+                self._lease(wanted)
+            except Exception:
+                self._pokes.put(wanted)  # looked at again once the database is back
+                raise
             self._advance()
         self._release_idle()
 
@@ -245,6 +250,11 @@ class Engine:
                 self._start_run(served)
             except LeaseLost:
                 served.lease.ours_until = 0.0
+            except (DatabaseError, InterfaceError):
+                raise
+            except Exception as error:
+                logger.exception("Webhook %s is held after a fault in the engine", webhook_id)
+                self._hold(webhook_id, f"held: a fault in Calliyo ({type(error).__name__})")
 
     def _start_run(self, served: Served) -> None:
         now = database_now()
@@ -255,7 +265,7 @@ class Engine:
             target: Target = target_of(webhook, now)
         except UndecryptableSecret as error:
             logger.error("Webhook %s is held: %s", webhook.pk, error.detail)
-            hold(webhook.pk, until=now + timedelta(seconds=HOLD_SECONDS), reason=f"held: {error.detail}")
+            self._hold(webhook.pk, f"held: {error.detail}")
             return
         busy = frozenset[int]().union(*(run.leads for run in served.runs))
         parcels = claim(target, served.lease, holder=self._holder, now=now, limit=BATCH, busy_leads=busy)
@@ -263,6 +273,9 @@ class Engine:
             run = Run(target, served.lease, part)
             served.runs.append(run)
             self._threads.start(run)
+
+    def _hold(self, webhook_id: int, reason: str) -> None:
+        hold(webhook_id, until=database_now() + timedelta(seconds=HOLD_SECONDS), reason=reason)
 
     def _release_idle(self) -> None:
         """Gives back what has nothing on its way and nothing more to do; drops what is no longer ours."""

@@ -63,7 +63,7 @@ def number_deliveries(webhook_ids: Collection[int]) -> int:
     unnumbered = Delivery.objects.filter(
         webhook_id__in=webhook_ids, state=DeliveryState.WAITING, sequence=None
     )
-    ids = sorted(set(unnumbered.values_list("webhook_id", flat=True).distinct()))
+    ids = sorted(unnumbered.order_by().values_list("webhook_id", flat=True).distinct())
     if not ids:
         return 0
     with transaction.atomic(), connection.cursor() as cursor:
