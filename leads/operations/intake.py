@@ -97,8 +97,8 @@ def update_lead(
     `api_key_id`; none takes it away. Raises what `create_lead` raises, and Lead.DoesNotExist when it is gone.
     """
     agents = lock_agents(_owners_to_lock(lead, changes), banned_too="owner" not in changes)
-    whole = Lead.rows.select_related("status", "owner", "campaign")
-    now: Lead = whole.select_for_update(no_key=True, of=("self",)).get(pk=lead.pk)
+    # Without a join: a rival who moves the status meanwhile would make the joined row vanish.
+    now: Lead = Lead.rows.select_for_update(no_key=True).get(pk=lead.pk)
     before = _picture(now)
     was_customer = now.status.role == StatusRole.CUSTOMER
     changed = _apply(now, changes)
