@@ -217,6 +217,8 @@ def test_a_length_that_is_announced_is_believed(sync):
     assert_refused(answer, 413, "too_large")
     answer = sync.request("POST", "/public/leads", b"{}", CONTENT_LENGTH="9" * 400)
     assert_refused(answer, 413, "too_large")
+    assert_refused(sync.request("POST", "/public/leads", b"{}", CONTENT_LENGTH="x"), 400, "bad_request")
+    assert nothing_written()
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "TRACE", "DISPATCH", "REQUEST", "X"])
