@@ -417,6 +417,23 @@ def test_a_banned_owner_is_refused_under_the_apis_name(sync):
     assert nothing_written()
 
 
+def test_the_lead_cap_holds_for_each_way_to_one_lead_more(sync):
+    owner = UserFactory(lead_cap=1)
+    customer = LeadFactory(owner=owner, status=status_named("Customer"))
+    LeadFactory(owner=owner, status=status_named("Busy"))
+    free = LeadFactory()
+    for path, change in (
+        (f"/public/leads/{free.pk}", {"owner_id": owner.pk}),
+        (f"/public/leads/{customer.pk}", {"status": "Busy"}),
+    ):
+        before = sync.get(path).json()
+        assert_refused(sync.patch(path, change), 409, "lead_cap_reached", "owner_id")
+        assert sync.get(path).json() == before
+    assert_refused(
+        sync.post("/public/leads", LEAD | {"owner_id": owner.pk}), 409, "lead_cap_reached", "owner_id"
+    )
+
+
 def test_a_lead_that_is_not_there_is_a_404(sync):
     assert_refused(sync.patch("/public/leads/99999", {"last_name": "X"}), 404, "not_found")
     assert_refused(sync.patch("/public/leads/99999", {}, If_Match='"1.x"'), 404, "not_found")
