@@ -15,7 +15,7 @@ help:
 	@echo "make run            start Calliyo here (PORT=8000)"
 	@echo "make test           the test suite, on the embedded default"
 	@echo "make test-services  the whole suite on PostgreSQL, Redis and Chromium"
-	@echo "make check          linters, types, import contracts, migrations, OpenAPI"
+	@echo "make check          linters, types, import contracts, migrations, deployment"
 	@echo "make bench          the benchmarks; make bench-install: from an empty folder to the address"
 	@echo "make install        the virtual environment and the packages only"
 

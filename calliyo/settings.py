@@ -55,8 +55,12 @@ DATA_DIR = Path(env.str("CALLIYO_DATA_DIR", default=str(BASE_DIR / ".data"))).ab
 # ── Where things are kept ───────────────────────────────────────────────────────────────────────────────
 DATABASE_URL = env.str("DATABASE_URL", default="")
 PRODUCTION = DATABASE_URL.startswith(("postgres:", "postgresql:", "psql:", "pgsql:"))
+RUN_ENVIRONMENT = DATA_DIR / "run_environment"
 if not PRODUCTION:
     DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # What `make run` was started with, so that a command in another terminal judges a webhook's URL alike.
+    if RUN_ENVIRONMENT.exists():
+        env.read_env(RUN_ENVIRONMENT)
 
 DATABASES = {"default": env.db_url_config(DATABASE_URL or f"sqlite:///{DATA_DIR / 'calliyo.sqlite3'}")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
@@ -282,6 +286,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/public",
+    "ENABLE_DJANGO_DEPLOY_CHECK": False,  # no document is published yet; the issue that writes it turns this on
 }
 
 LOGGING_CONFIG = None

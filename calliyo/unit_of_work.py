@@ -17,6 +17,8 @@ from typing import Any, ParamSpec, TypeVar, overload
 from django.db import OperationalError, connection, transaction
 from psycopg import errors
 
+from calliyo.statements import fetch
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -93,12 +95,10 @@ def _database_moment() -> datetime:
     if connection.vendor != "postgresql":
         now = datetime.now(UTC)
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
-    with connection.cursor() as cursor:
-        # The first function gives the transaction its id; the CASE makes the clock be read after it.
-        cursor.execute(
-            "SELECT date_trunc('milliseconds', CASE WHEN pg_current_xact_id() IS NOT NULL THEN clock_timestamp() END)"
-        )
-        moment: datetime = cursor.fetchone()[0]
+    # The first function gives the transaction its id; the CASE makes the clock be read after it.
+    moment: datetime = fetch(
+        "SELECT date_trunc('milliseconds', CASE WHEN pg_current_xact_id() IS NOT NULL THEN clock_timestamp() END)", []
+    )[0][0]
     return moment
 
 

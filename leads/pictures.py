@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connection
 
+from calliyo.statements import fetch
 from leads.models import CampaignAgent, Lead, LeadTag, StatusRole
 from leads.models.follow_up import follow_up_status
 from leads.models.status import PROTECTED_NAMES
@@ -118,9 +119,8 @@ def read_leads(pks: list[int]) -> dict[int, Picture]:
     """The pictures of these leads, of those that exist, as they are now."""
     if connection.vendor == "postgresql":
         # One statement instead of two, not compiled anew: it is on the way of every save.
-        with connection.cursor() as cursor:
-            cursor.execute(_READ_LEADS, [pks])
-            return {row[0]: lead_picture(row[:-1], tags=in_order(row[-1])) for row in cursor.fetchall()}
+        rows = fetch(_READ_LEADS, [pks])
+        return {row[0]: lead_picture(row[:-1], tags=in_order(row[-1])) for row in rows}
     tags = tags_of(pks)
     rows = Lead.rows.filter(pk__in=pks).values_list(*LEAD_COLUMNS)
     return {row[0]: lead_picture(row, tags=tags.get(row[0], [])) for row in rows}

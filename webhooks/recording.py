@@ -1,6 +1,7 @@
 """Writes events and their deliveries: one statement for each, whatever the number of webhooks."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,13 +11,13 @@ from django.db import connection
 from uuid_utils.compat import uuid7
 
 from calliyo.actor import Actor, ActorType, current_actor
+from calliyo.statements import fetch
 from leads.pictures import moment
 from webhooks.catalogue import API_VERSION
 from webhooks.facts import Fact
 
 LONGEST_BODY = 20_000  # bytes (contract, *Webhooks*)
 ROWS = 500  # events in one statement
-EVENT_COLUMNS = "uid, type, lead_id, payload, actor_type, actor_id, created_at"
 # Texts that people write without end, by the object of `data` that holds them.
 LONG_TEXTS = {"note": "text", "call": "note", "follow_up": "note"}
 
@@ -26,8 +27,7 @@ def record(facts: Sequence[Fact], at: datetime) -> list[int]:
     actor = current_actor()
     told: set[int] = set()
     for start in range(0, len(facts), ROWS):
-        rows = [_event_row(fact, actor, at) for fact in facts[start : start + ROWS]]
-        told.update(_insert(rows, actor, at))
+        told.update(_insert([_new_event(fact, actor, at) for fact in facts[start : start + ROWS]], actor, at))
     return sorted(told)
 
 
@@ -61,43 +61,83 @@ def _cut(text: str, surplus: int) -> str:
     return kept + "…" if kept else ""
 
 
-def _event_row(fact: Fact, actor: Actor, at: datetime) -> tuple[Any, ...]:
-    uid = uuid7()
-    payload = render(uid=uid, event_type=fact.type, at=at, actor=actor, data=fact.data).decode()
-    stored_uid = uid if connection.features.has_native_uuid_field else uid.hex
-    created_at = connection.ops.adapt_datetimefield_value(at)
-    return stored_uid, fact.type.value, fact.lead_id, payload, actor.type.value, actor.id, created_at
-
-
-_DELIVERY = """
+_DELIVERIES = """
 INSERT INTO webhooks_delivery
     (webhook_id, event_id, type, lead_id, cause, state, attempts, created_at, next_attempt_at, last_error)
-SELECT w.id, e.id, e.type, e.lead_id, 'event', 'waiting', 0, %s, %s, ''
-FROM {events} e JOIN webhooks_webhook w ON w.active AND {subscribed}
-    AND NOT (w.skip_own AND w.api_key_id = %s)
+SELECT w.id, e.id, e.type, e.lead_id, 'event', 'waiting', 0, {at}, {at}, ''
+FROM {events} JOIN webhooks_webhook w ON w.active AND {subscribed} AND NOT (w.skip_own AND w.api_key_id = {own_key})
 ORDER BY e.id, w.id
 RETURNING webhook_id
 """
+_EVENTS = """
+WITH told AS (
+    SELECT %s::timestamptz AS at, %s::text AS actor_type, %s::bigint AS actor_id, %s::bigint AS own_key
+), e AS (
+    INSERT INTO webhooks_event (uid, type, lead_id, payload, actor_type, actor_id, created_at)
+    SELECT fact.uid, fact.type, fact.lead_id, fact.payload, told.actor_type, told.actor_id, told.at
+    FROM told, unnest(%s::uuid[], %s::text[], %s::bigint[], %s::text[]) WITH ORDINALITY
+        AS fact (uid, type, lead_id, payload, number)
+    ORDER BY fact.number
+    RETURNING id, type, lead_id
+)
+"""
+# One statement, the same for any number of events, so that PostgreSQL plans it once.
+_BOTH = _EVENTS + _DELIVERIES.format(
+    at="told.at",
+    own_key="told.own_key",
+    events="told CROSS JOIN e",
+    subscribed="w.events @> to_jsonb(e.type)",
+)
 
 
-def _insert(rows: list[tuple[Any, ...]], actor: Actor, at: datetime) -> Iterable[int]:
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event as it goes into its row."""
+
+    uid: UUID
+    type: str
+    lead_id: int
+    payload: str
+
+
+def _insert(events: list[NewEvent], actor: Actor, at: datetime) -> Iterable[int]:
     own_key = actor.id if actor.type == ActorType.API_KEY else -1
-    moments = [connection.ops.adapt_datetimefield_value(at)] * 2
-    values = [value for row in rows for value in row]
-    places = ", ".join(["(%s, %s, %s, %s, %s, %s, %s)"] * len(rows))
-    events = f"INSERT INTO webhooks_event ({EVENT_COLUMNS}) VALUES {places}"  # noqa: S608  # no value in it
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            deliveries = _DELIVERY.format(events="e", subscribed="w.events @> to_jsonb(e.type)")
-            cursor.execute(
-                f"WITH e AS ({events} RETURNING id, type, lead_id) {deliveries}", [*values, *moments, own_key]
-            )
-            return [webhook for (webhook,) in cursor.fetchall()]
-        cursor.execute(f"{events} RETURNING id", values)
-        ids = [event for (event,) in cursor.fetchall()]
-        deliveries = _DELIVERY.format(
-            events="webhooks_event",
-            subscribed="EXISTS (SELECT 1 FROM json_each(w.events) WHERE value = e.type) AND e.id BETWEEN %s AND %s",
-        )
-        cursor.execute(deliveries, [*moments, min(ids), max(ids), own_key])
-        return [webhook for (webhook,) in cursor.fetchall()]
+    if connection.vendor == "postgresql":
+        columns = [
+            [getattr(event, name) for event in events] for name in ("uid", "type", "lead_id", "payload")
+        ]
+        return [row[0] for row in fetch(_BOTH, [at, actor.type.value, actor.id, own_key, *columns])]
+    return _insert_plainly(events, actor, at, own_key)
+
+
+def _insert_plainly(events: list[NewEvent], actor: Actor, at: datetime, own_key: int | None) -> Iterable[int]:
+    """In two statements, for SQLite."""
+    moment = connection.ops.adapt_datetimefield_value(at)
+    places = ", ".join(["(%s, %s, %s, %s, %s, %s, %s)"] * len(events))
+    values: list[Any] = []
+    for event in events:
+        values += [
+            event.uid.hex,
+            event.type,
+            event.lead_id,
+            event.payload,
+            actor.type.value,
+            actor.id,
+            moment,
+        ]
+    columns = "uid, type, lead_id, payload, actor_type, actor_id, created_at"
+    ids = fetch(f"INSERT INTO webhooks_event ({columns}) VALUES {places} RETURNING id", values)  # noqa: S608  # no value
+    deliveries = _DELIVERIES.format(
+        at="%s",
+        own_key="%s",
+        events="webhooks_event e",
+        subscribed="EXISTS (SELECT 1 FROM json_each(w.events) WHERE value = e.type) AND e.id BETWEEN %s AND %s",
+    )
+    # No other writer is between them: SQLite has one at a time.
+    return [row[0] for row in fetch(deliveries, [moment, moment, ids[0][0], ids[-1][0], own_key])]
+
+
+def _new_event(fact: Fact, actor: Actor, at: datetime) -> NewEvent:
+    uid = uuid7()
+    payload = render(uid=uid, event_type=fact.type, at=at, actor=actor, data=fact.data).decode()
+    return NewEvent(uid, fact.type.value, fact.lead_id, payload)

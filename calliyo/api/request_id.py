@@ -31,6 +31,8 @@ class RequestIdMiddleware:
         offered = request.headers.get(HEADER, "")
         request_id = offered if _SAFE.fullmatch(offered) else f"req_{secrets.token_hex(12)}"
         token = _request_id.set(request_id)
+        # What the last request of this thread had bound (its key) is nothing of this one's.
+        structlog.contextvars.clear_contextvars()
         try:
             with structlog.contextvars.bound_contextvars(request_id=request_id):
                 response = self.get_response(request)

@@ -38,6 +38,11 @@ class ApiView(APIView):
 
     metadata_class = None  # OPTIONS is answered below
 
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """Besides REST framework's: an answer is for this key alone, and asked for again each time."""
+        return {**super().default_response_headers, "Cache-Control": "private, no-cache"}
+
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """As REST framework's, but a writing method runs in one unit of work, its body parsed before it."""
         self.args, self.kwargs = args, kwargs

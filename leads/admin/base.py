@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
@@ -74,10 +75,14 @@ class CrmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = RefusableForm
     paginator = BoundedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # they count each choice of each filter
     list_per_page = 50
     list_max_show_all = 200
     ordering: ClassVar[Any] = ("-id",)
     phone_path: str | None = None  # where a lead's phone is, from this model; None: not searched by phone
+
+    class Media:
+        css: ClassVar[dict[str, list[str]]] = {"all": ["leads/admin.css"]}
 
     # ── one POST, one unit of work ──────────────────────────────────────────────────────────────────────
     def changeform_view(
@@ -98,6 +103,13 @@ class CrmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         except DomainError as refusal:
             request.refusal = refusal  # type: ignore[attr-defined]
             return show(request, object_id, form_url, extra_context)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Pickers come without a button that deletes what is picked: an owner, a status, a campaign."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
+            field.widget.can_delete_related = False
+        return field
 
     @override
     def get_form(

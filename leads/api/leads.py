@@ -19,6 +19,7 @@ from leads.api.inputs import RowField, StatusField, TextField, named_as_in_json
 from leads.models import Campaign, Lead, User
 from leads.operations.errors import DuplicateExternalId, DuplicatePhone
 from leads.operations.intake import LeadChanges, create_lead, record_repeat, update_lead
+from leads.operations.tags import find_tags
 from leads.pictures import LEAD_COLUMNS, Picture, lead_picture
 
 MAX_TAGS = 50
@@ -126,6 +127,9 @@ class LeadViewSet(CRMViewSet):
                 detail = f"A key that may not read leads may not send {' or '.join(forbidden)}."
                 raise _needs_read(detail, fields=forbidden)
         read = read_input(request, LeadInput)
+        with named_as_in_json():
+            # Outside of what a known number rolls back: a new tag must not tell that the number was new.
+            find_tags(names=read.values.get("tags", ()), may_create=self.caller.may(Scope.TAGS_WRITE))
         try:
             with named_as_in_json():
                 self._created(read)

@@ -11,7 +11,10 @@ class CustomerManager(WrittenManager):
     """Those who are customers now: the status alone tells."""
 
     def get_queryset(self) -> WrittenQuerySet[Any]:
-        customers: WrittenQuerySet[Any] = super().get_queryset().filter(status__role=StatusRole.CUSTOMER)
+        # The second half is true of every customer, and lets the partial index on it serve.
+        customers: WrittenQuerySet[Any] = (
+            super().get_queryset().filter(status__role=StatusRole.CUSTOMER, converted_at__isnull=False)
+        )
         return customers
 
 

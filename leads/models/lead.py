@@ -7,7 +7,7 @@ from typing import Any
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.expressions import BaseExpression, Case, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Upper
 from django.db.models.lookups import Exact
 
 from calliyo.fields import MomentField
@@ -74,7 +74,7 @@ class Lead(Resource):
             models.Index(fields=["status", "id"], name="lead_by_status"),
             models.Index(fields=["owner", "id"], name="lead_by_owner"),
             models.Index(fields=["campaign", "id"], name="lead_by_campaign"),
-            models.Index(fields=["email", "id"], name="lead_by_email"),
+            models.Index(Upper("email"), "id", name="lead_by_email"),  # asked for without regard to case
             models.Index(fields=["source", "id"], name="lead_by_source"),
             models.Index(
                 fields=["converted_at", "id"],

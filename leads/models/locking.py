@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connection, models
 
+from calliyo.statements import fetch
 from calliyo.unit_of_work import UnitOfWork
 
 Row = dict[str, Any]
@@ -45,9 +46,7 @@ def _lock_by_keys(model: type[models.Model], keys: list[int], unit: UnitOfWork) 
     unit's stamp.
     """
     names = attnames(model)
-    with connection.cursor() as cursor:
-        cursor.execute(_lock_statement(model), [keys])
-        found = cursor.fetchall()
+    found = fetch(_lock_statement(model), [keys])
     if found:
         unit.stamp_is(found[-1][-1])
     pk_at = names.index(model._meta.pk.attname)

@@ -4,9 +4,11 @@ from datetime import timedelta
 from ipaddress import ip_network
 
 import pytest
+import structlog
 from django.contrib.auth import get_user_model
 from django.db import OperationalError
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from apikeys import tokens
@@ -19,6 +21,7 @@ from apikeys.operations import (
     set_scopes,
 )
 from calliyo.actor import SYSTEM, current_actor
+from calliyo.api.request_id import RequestIdMiddleware
 from tests.clients import public_client
 
 PLAIN = 'Bearer realm="calliyo"'
@@ -193,6 +196,23 @@ def test_a_refused_token_counts_as_no_use(me):
     deactivate_key(key=me.key)
     me.get("/public/me")
     assert APIKey.objects.get().last_used_at is None
+
+
+def test_no_cache_keeps_an_answer_for_others(me):
+    for path in ("me", "leads", "tags"):
+        assert me.get(f"/public/{path}")["Cache-Control"] == "private, no-cache"
+
+
+def test_a_log_line_names_the_key_of_its_own_request_only(me):
+    me.get("/public/leads")
+    seen = []
+
+    def remember(request):
+        seen.append(structlog.contextvars.get_contextvars())
+        return HttpResponse()
+
+    RequestIdMiddleware(remember)(RequestFactory().get("/", headers={"X-Request-Id": "next"}))
+    assert seen == [{"request_id": "next"}]
 
 
 def test_who_acts_is_forgotten_after_the_request(me):

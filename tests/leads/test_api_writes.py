@@ -292,6 +292,14 @@ def test_a_known_external_id_is_as_silent(form):
     assert Lead.objects.count() == 1
 
 
+def test_a_new_tag_does_not_tell_that_the_number_was_known(client_with):
+    form = client_with("leads:write", "tags:write", "tags:read")
+    for name, phone in (("new", "9876543210"), ("known", "98765 43210")):
+        assert form.post("/public/leads", LEAD | {"phone": phone, "tags": [name]}).status_code == 202
+        assert len(form.get("/public/tags", {"name": name}).json()["results"]) == 1
+    assert Lead.objects.get().tags.get().name == "new"
+
+
 @pytest.mark.parametrize("field", ["owner_id", "status"])
 @pytest.mark.parametrize("value", [None, 1, "Unassigned", [], 10**9])
 @pytest.mark.parametrize("known", [False, True])

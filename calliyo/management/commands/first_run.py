@@ -1,5 +1,6 @@
 """What `make run` does before it starts the processes; a second run changes nothing."""
 
+import os
 import secrets
 from typing import Any
 
@@ -17,12 +18,14 @@ USERNAME = "admin"
 KEY_NAME = "First key"
 # Beside the data that it speaks of; a user who was renamed or deleted since must not come back.
 MARKER = "first_run_done"
+NOTED = ("PORT", "BASE_URL", "CALLIYO_WEBHOOK_ALLOWED_NETWORKS")
 
 
 class Command(BaseCommand):
     help = "Makes this folder ready: database, static files and, once, demo data, a login and an API token."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        _note_environment()
         call_command("migrate", interactive=False, verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         marker = settings.DATA_DIR / MARKER
@@ -41,6 +44,15 @@ class Command(BaseCommand):
             f"  Your API token (shown this once):  {token}\n"
             f"  Try it:  curl -H 'Authorization: Bearer {token}' {settings.BASE_URL}/public/me\n"
         )
+
+
+def _note_environment() -> None:
+    """Keeps what commands in other terminals need to know of this run."""
+    lines = [f"{name}={os.environ[name]}\n" for name in NOTED if name in os.environ]
+    draft = settings.RUN_ENVIRONMENT.with_suffix(".draft")
+    draft.write_text("".join(lines))
+    draft.chmod(0o600)
+    draft.rename(settings.RUN_ENVIRONMENT)
 
 
 @unit_of_work
