@@ -28,7 +28,8 @@ class CustomerViewSet(CRMViewSet):
     def rows(self) -> "QuerySet[Any, Any]":
         """As `Customer.objects`, but by the status's id: so that one index finds and orders them."""
         customer = LeadStatus.rows.filter(role=StatusRole.CUSTOMER).values("pk")[:1]
-        return Customer.rows.filter(status=customer)
+        found: QuerySet[Any, Any] = Customer.rows.filter(status=customer)
+        return found
 
     def columns_read(self) -> tuple[Any, ...]:
         return (*self.columns, tag_names(), external_id_for(self.caller.key.pk))
