@@ -1,9 +1,8 @@
-"""Who may open the Settings, and how each of their views runs: in the company's time zone, never kept by a cache."""
+"""Who may open the Settings; their answers are never kept by a cache."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec
-from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -13,11 +12,9 @@ from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
 
-from calliyo.models import Company
 from leads.models import Role, User
 
 P = ParamSpec("P")
@@ -55,12 +52,11 @@ def settings_view(view: View[P]) -> Guarded[P]:
             return redirect_to_login(_wanted(request))
         if not is_company_admin(request.user):
             raise PermissionDenied
-        with timezone.override(ZoneInfo(Company.current().time_zone)):
-            try:
-                response = view(request, *args, **kwargs)  # type: ignore[arg-type]  # its user was checked above
-            except ObjectDoesNotExist:
-                messages.error(request, gettext("This no longer exists: it was deleted meanwhile."))
-                response = redirect(api_tab_address())
+        try:
+            response = view(request, *args, **kwargs)  # type: ignore[arg-type]  # its user was checked above
+        except ObjectDoesNotExist:
+            messages.error(request, gettext("This no longer exists: it was deleted meanwhile."))
+            response = redirect(api_tab_address())
         add_never_cache_headers(response)
         return response
 

@@ -224,11 +224,11 @@ def test_login_leads_to_the_page_that_was_wanted(
     expect(page.get_by_label("Name")).to_have_value("Internal Looker")
 
 
-def create(page: Page, name: str) -> None:
+def create(page: Page, name: str, *, refused: bool = False) -> None:
     page.get_by_role("link", name="Create API Key").click()
     page.get_by_label("Name").fill(name)
     page.get_by_role("button", name="Save").click()
-    expect(page.locator("#token")).to_be_visible()
+    expect(page.locator("#id_name_error" if refused else "#token")).to_be_visible()
 
 
 def menu(page: Page, word: str) -> Any:

@@ -134,6 +134,13 @@ def test_a_secret_that_is_none_is_refused_at_its_field(desk, key, secret):
     assert not Webhook.objects.exists()
 
 
+def test_all_that_is_wrong_is_told_at_once(desk, key):
+    page = text_of(
+        add(desk, key, url="nonsense", events=["note.added"], secret_choice="typed", secret="short")
+    )
+    assert all(f'id="id_{field}_error"' in page for field in ("url", "events", "secret"))
+
+
 def test_no_event_is_refused(desk, key):
     assert "Tick at least one event." in text_of(add(desk, key, events=[]))
     assert not Webhook.objects.exists()

@@ -9,13 +9,14 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apikeys.models import APIKey
+from calliyo.errors import DomainError
 from calliyo.pages.api_tab.forms import PlainForm
 from calliyo.pages.api_tab.health import events_without_scope
 from calliyo.pages.wording import titled
 from webhooks.catalogue import CATALOGUE, EventType, needed_scope
 from webhooks.models import Ordering, Webhook
-from webhooks.secrets import MAX_LENGTH, MIN_LENGTH
-from webhooks.validation import GENERATE
+from webhooks.secrets import InvalidSecret, check_secret
+from webhooks.validation import GENERATE, checked_url
 
 KEEP, NONE, TYPED = "keep", "none", "typed"
 ORDERINGS = (
@@ -27,12 +28,16 @@ ORDERINGS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventChoice:
-    """One of the nine events as a checkbox; `needs` names the scope that the key lacks for it."""
+    """One of the nine events as a checkbox; `needs` names the scope that the key lacks for it.
+
+    `wrong` marks what the field's error is about.
+    """
 
     type: EventType
     fires_when: str
     ticked: bool
     needs: str
+    wrong: bool
 
 
 class WebhookForm(PlainForm):
@@ -43,7 +48,7 @@ class WebhookForm(PlainForm):
         label=_("URL"),
         max_length=2000,
         widget=forms.URLInput(
-            attrs={"placeholder": "https://", "autocomplete": "off", "spellcheck": "false"}
+            attrs={"placeholder": "https://", "autocomplete": "off", "spellcheck": "false", "autofocus": True}
         ),
         help_text=_("Your endpoint. Calliyo POSTs each event to it as JSON."),
         error_messages={
@@ -59,8 +64,6 @@ class WebhookForm(PlainForm):
         label=_("Your secret"),
         required=False,
         strip=False,
-        min_length=MIN_LENGTH,
-        max_length=MAX_LENGTH,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         help_text=_("At least 16 characters; the receiver needs the same."),
     )
@@ -84,6 +87,7 @@ class WebhookForm(PlainForm):
     def event_choices(self) -> list[EventChoice]:
         """The nine events with the product page's words."""
         ticked: Collection[str] = self["events"].value() or ()
+        refused = bool(self["events"].errors)
         missing = events_without_scope(list(CATALOGUE), self.key.scopes)
         return [
             EventChoice(
@@ -91,9 +95,17 @@ class WebhookForm(PlainForm):
                 fires_when=gettext(kind.fires_when),
                 ticked=kind.type in ticked,
                 needs=titled(kind.scope) if kind.type in missing else "",
+                wrong=refused and (not ticked or (kind.type in ticked and kind.type in missing)),
             )
             for kind in CATALOGUE.values()
         ]
+
+    def clean_url(self) -> str:
+        """Refuses, with the others' errors at once, what can't work."""
+        try:
+            return checked_url(self.cleaned_data["url"])
+        except DomainError as error:
+            raise forms.ValidationError(error.detail) from error
 
     def clean_events(self) -> list[str]:
         """Refuses an event that the key may not hear of, in words that say which scope it lacks."""
@@ -110,9 +122,18 @@ class WebhookForm(PlainForm):
     def clean(self) -> dict[str, Any]:
         """Asks for the secret where one was to be typed."""
         data = super().clean() or {}
-        if data.get("secret_choice") == TYPED and not data.get("secret") and "secret" not in self.errors:
-            self.add_error("secret", _("Type the secret, or choose another way."))
+        if data.get("secret_choice") == TYPED and "secret" not in self.errors:
+            self._check_secret(data["secret"])
         return data
+
+    def _check_secret(self, secret: str) -> None:
+        if not secret:
+            self.add_error("secret", _("Type the secret, or choose another way."))
+            return
+        try:
+            check_secret(secret)
+        except InvalidSecret as error:
+            self.add_error("secret", error.detail)
 
     def changes(self) -> dict[str, Any]:
         """What `subscribe` and `change_webhook` take, without the secret."""

@@ -19,6 +19,7 @@ function leaveOverlay() {
 if (overlay) {
     overlay.removeAttribute("open");
     overlay.showModal();
+    overlay.querySelector('[aria-invalid="true"]')?.focus();
     overlay.addEventListener("cancel", (event) => {
         event.preventDefault();
         if (!overlay.hasAttribute("data-holds-token")) leaveOverlay();
