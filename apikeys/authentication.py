@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 from django.contrib.auth.models import AnonymousUser
+from django.db import OperationalError
 from django.db.models import Q
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
@@ -18,6 +19,8 @@ from calliyo.actor import Actor, ActorType
 from calliyo.api.addresses import Address, client_address, is_within
 from calliyo.api.problems import Refusal
 from calliyo.api.request_id import current_request_id
+
+log = structlog.get_logger(__name__)
 
 CHALLENGE: Final = 'Bearer realm="calliyo"'
 LAST_USED_EVERY: Final = timedelta(minutes=1)
@@ -75,9 +78,12 @@ def _note_use(key: APIKey, address: Address | None) -> None:
     """At most one write a minute, whoever comes first: a busy key must not turn its reads into writes."""
     now = timezone.now()
     stale = Q(last_used_at=None) | Q(last_used_at__lte=now - LAST_USED_EVERY)
-    APIKey.objects.filter(stale, pk=key.pk).update(
-        last_used_at=now, last_used_address=str(address) if address else None
-    )
+    told = str(address) if address else None
+    try:
+        APIKey.objects.filter(stale, pk=key.pk).update(last_used_at=now, last_used_address=told)
+    except OperationalError as error:
+        # A database that only reads now, or is locked for long, still answers what was asked.
+        log.warning("authentication.use_not_noted", error=str(error))
 
 
 def _caller(key: APIKey) -> Caller:

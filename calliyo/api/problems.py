@@ -270,7 +270,10 @@ def _http_refusal(error: exceptions.APIException) -> Problem:
         detail = f"Too many requests; try again in {wait} s."
         return Problem(status=429, code="rate_limited", detail=detail, headers={"Retry-After": wait})
     code = _HTTP_CODES.get(error.status_code, "refused")
-    return Problem(status=error.status_code, code=code, detail=str(error.detail))
+    # REST framework leaves an authenticator's challenge here.
+    challenge = getattr(error, "auth_header", None)
+    headers = {"WWW-Authenticate": challenge} if challenge else {}
+    return Problem(status=error.status_code, code=code, detail=str(error.detail), headers=headers)
 
 
 def _invalid(errors: tuple[FieldError, ...]) -> Problem:

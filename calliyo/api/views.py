@@ -50,8 +50,8 @@ class ApiView(APIView):
         self.headers = self.default_response_headers
         response: HttpResponseBase
         try:
-            refuse_unreadable(asked)
             self.initial(asked, *args, **kwargs)
+            refuse_unreadable(asked)
             handler = self._handler(asked)
             with acting_as(self.actor(asked)):
                 response = self._work(handler, asked)

@@ -1,8 +1,10 @@
 """What all the CRM's admin pages share: one POST is one unit of work, refusals are told, lists stay fast."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
@@ -74,10 +76,14 @@ class CrmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = RefusableForm
     paginator = BoundedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # they count each choice of each filter
     list_per_page = 50
     list_max_show_all = 200
     ordering: ClassVar[Any] = ("-id",)
     phone_path: str | None = None  # where a lead's phone is, from this model; None: not searched by phone
+
+    class Media:
+        css: ClassVar[dict[str, list[str]]] = {"all": ["leads/admin.css"]}
 
     # ── one POST, one unit of work ──────────────────────────────────────────────────────────────────────
     def changeform_view(
@@ -93,11 +99,17 @@ class CrmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return show(request, object_id, form_url, extra_context)
         request.POST  # noqa: B018  # read from the network before the transaction begins
         try:
-            with unit_of_work():
-                return show(request, object_id, form_url, extra_context)
+            return _whole(show, request, object_id, form_url, extra_context)
         except DomainError as refusal:
             request.refusal = refusal  # type: ignore[attr-defined]
             return show(request, object_id, form_url, extra_context)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Pickers come without a button that deletes what is picked: an owner, a status, a campaign."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
+            field.widget.can_delete_related = False
+        return field
 
     @override
     def get_form(
@@ -116,8 +128,7 @@ class CrmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return super().changelist_view(request, extra_context)
         request.POST  # noqa: B018  # read from the network before the transaction begins
         try:
-            with unit_of_work():
-                return super().changelist_view(request, extra_context)
+            return _whole(super().changelist_view, request, extra_context)
         except (DomainError, ProtectedError) as refusal:
             self.message_user(request, refusal_text(refusal), messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
@@ -130,8 +141,7 @@ class CrmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return super().delete_view(request, object_id, extra_context)
         request.POST  # noqa: B018  # read from the network before the transaction begins
         try:
-            with unit_of_work():
-                return super().delete_view(request, object_id, extra_context)
+            return _whole(super().delete_view, request, object_id, extra_context)
         except (DomainError, ProtectedError) as refusal:
             self.message_user(request, refusal_text(refusal), messages.ERROR)
             opts = self.model._meta
@@ -179,6 +189,12 @@ class ReadOnlyAdmin(CrmAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+@unit_of_work
+def _whole(view: Callable[..., HttpResponse], *args: Any) -> HttpResponse:
+    """A view in one unit of work, begun again when the database chose it to give way to a rival."""
+    return view(*args)
 
 
 def refusal_text(refusal: DomainError | ProtectedError) -> str:

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 
 from calliyo.errors import DomainError
 from leads.admin.base import RefusableForm
-from leads.models import Campaign, FollowUp, Lead, LeadStatus, PaymentStatus, Tag, User
+from leads.models import Campaign, FollowUp, Lead, LeadStatus, PaymentStatus, Role, Tag, User
 from leads.operations.company import company_region
 from leads.phones import MAX_SPELLING, to_e164
 
@@ -112,7 +112,10 @@ class AssignForm(forms.Form):
 class SpreadForm(forms.Form):
     """Over whom the leads shall be spread."""
 
-    agents = forms.ModelMultipleChoiceField(queryset=User.objects.filter(is_active=True))
+    agents = forms.ModelMultipleChoiceField(
+        queryset=User.objects.filter(is_active=True, role=Role.AGENT),
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "checkboxes"}),
+    )
 
 
 class StatusForm(forms.Form):

@@ -90,7 +90,7 @@ class LeadStatusAdmin(CrmAdmin):
                 queryset=LeadStatus.objects.exclude(pk=status.pk),
                 required=False,
                 label="Move its leads to",
-                empty_label="(it has none)",
+                empty_label="choose a status",
             )
 
         return MoveForm

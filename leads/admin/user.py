@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.forms import UserChangeForm, UserCreationForm
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from typing_extensions import override
@@ -14,9 +15,12 @@ from leads.admin.questions import counted
 from leads.models import User
 from leads.operations.users import delete_user, save_user, set_banned
 
+# Roles say who may do what; groups would only seem to. (Django registers them as its module is imported above.)
+admin.site.unregister(Group)
 
-class UserAddForm(RefusableForm, AdminUserCreationForm):  # type: ignore[type-arg]
-    """A new user with his first password, or without one."""
+
+class UserAddForm(RefusableForm, UserCreationForm):  # type: ignore[type-arg]
+    """A new user with his first password."""
 
     class Meta:
         model = User
@@ -50,7 +54,7 @@ class UserAdmin(CrmAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         ("Record", {"fields": (("created_at", "updated_at"), ("last_login", "version"))}),
     )
     add_fieldsets = (
-        (None, {"fields": ("username", "usable_password", "password1", "password2")}),
+        (None, {"fields": ("username", "password1", "password2")}),
         ("Person", {"fields": ("name", "email", "phone", "employee_code")}),
         ("Work", {"fields": ("role", "lead_cap")}),
     )

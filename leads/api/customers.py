@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from django.db.models import QuerySet
+
 from apikeys.scopes import Resource
 from calliyo.api.filters import MomentFilter, WordFilter
 from leads.api.base import CRMViewSet, external_id_for, in_order, tag_names
 from leads.api.filters import LeadFilters
-from leads.models import Customer, PaymentStatus
+from leads.models import Customer, LeadStatus, PaymentStatus, StatusRole
 from leads.pictures import CUSTOMER_COLUMNS, Picture, customer_picture
 
 
@@ -22,6 +24,12 @@ class CustomerViewSet(CRMViewSet):
     columns = CUSTOMER_COLUMNS
     filters = CustomerFilters
     orderings = ("id", "created_at", "updated_at", "converted_at")
+
+    def rows(self) -> "QuerySet[Any, Any]":
+        """As `Customer.objects`, but by the status's id: so that one index finds and orders them."""
+        customer = LeadStatus.rows.filter(role=StatusRole.CUSTOMER).values("pk")[:1]
+        found: QuerySet[Any, Any] = Customer.rows.filter(status=customer)
+        return found
 
     def columns_read(self) -> tuple[Any, ...]:
         return (*self.columns, tag_names(), external_id_for(self.caller.key.pk))

@@ -105,7 +105,7 @@ class LeadViewSet(CRMViewSet):
         read = read_input(request, LeadChangesInput, partial=True)
         with named_as_in_json():
             update_lead(
-                lead=Lead(pk=lead_id),
+                lead=Lead.rows.get(pk=lead_id),
                 changes=cast("LeadChanges", read.values),
                 may_create_tags=self.caller.may(Scope.TAGS_WRITE),
                 api_key_id=self.caller.key.pk,

@@ -192,6 +192,15 @@ def test_last_use_is_written_at_most_once_a_minute(me, django_assert_num_queries
     assert APIKey.objects.get().version == key.version
 
 
+def test_a_use_that_cannot_be_noted_stops_nobody(me, monkeypatch, caplog):
+    def locked(self, **values):
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr("django.db.models.query.QuerySet.update", locked)
+    assert me.get("/public/me").status_code == 200
+    assert "use_not_noted" in caplog.text
+
+
 def test_a_refused_token_counts_as_no_use(me):
     deactivate_key(key=me.key)
     me.get("/public/me")

@@ -4,12 +4,15 @@ import re
 
 import pytest
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
-from django.test import Client
+from django.test import Client, RequestFactory
 from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework import exceptions
 
+from apikeys.authentication import BearerAuthentication
+from apikeys.scopes import Resource
 from calliyo.api.problems import DOMAIN_STATUS, problem_of
+from calliyo.api.views import ApiView
 from calliyo.errors import DomainError
 from leads.api.leads import LeadViewSet
 from leads.models import Lead
@@ -121,3 +124,20 @@ def test_nested_errors_are_named_by_their_path():
         ("phone", "Bad."),
     ]
     assert problem.detail == "leads.3.tags.0: Too long. (and 1 more)"
+
+
+def test_a_view_that_somehow_lets_nobody_in_still_challenges(db):
+    class Open(ApiView):
+        resource = Resource.LEADS
+        authentication_classes = (Silent,)
+        throttle_classes = ()
+
+    answer = Open.as_view()(RequestFactory().get("/public/x"))
+    assert answer.status_code == 401
+    assert answer["WWW-Authenticate"] == 'Bearer realm="calliyo"'
+    assert b"not_authenticated" in answer.content
+
+
+class Silent(BearerAuthentication):
+    def authenticate(self, request):
+        return None

@@ -405,7 +405,6 @@ class TestUsers:
             "email": "farheen@example.com",
             "role": "agent",
             "lead_cap": "40",
-            "usable_password": "true",
             "password1": "a long pass phrase",
             "password2": "a long pass phrase",
         }

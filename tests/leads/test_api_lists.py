@@ -305,6 +305,11 @@ def test_an_unknown_or_wrong_parameter_is_named(client_with, resource, query, fi
     assert field in [error["field"] for error in answer.json()["errors"]]
 
 
+def test_a_thousand_parameters_are_refused(client_with):
+    answer = client_with("leads:read").get("/public/leads?" + "&".join(f"a{n}=1" for n in range(1500)))
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
 @pytest.mark.parametrize(
     ("path", "field"),
     [

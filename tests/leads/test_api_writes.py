@@ -217,6 +217,8 @@ def test_a_length_that_is_announced_is_believed(sync):
     assert_refused(answer, 413, "too_large")
     answer = sync.request("POST", "/public/leads", b"{}", CONTENT_LENGTH="9" * 400)
     assert_refused(answer, 413, "too_large")
+    assert_refused(sync.request("POST", "/public/leads", b"{}", CONTENT_LENGTH="x"), 400, "bad_request")
+    assert nothing_written()
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "TRACE", "DISPATCH", "REQUEST", "X"])
@@ -413,6 +415,23 @@ def test_a_banned_owner_is_refused_under_the_apis_name(sync):
         sync.post("/public/leads", LEAD | {"owner_id": banned.pk}), 400, "owner_banned", "owner_id"
     )
     assert nothing_written()
+
+
+def test_the_lead_cap_holds_for_each_way_to_one_lead_more(sync):
+    owner = UserFactory(lead_cap=1)
+    customer = LeadFactory(owner=owner, status=status_named("Customer"))
+    LeadFactory(owner=owner, status=status_named("Busy"))
+    free = LeadFactory()
+    for path, change in (
+        (f"/public/leads/{free.pk}", {"owner_id": owner.pk}),
+        (f"/public/leads/{customer.pk}", {"status": "Busy"}),
+    ):
+        before = sync.get(path).json()
+        assert_refused(sync.patch(path, change), 409, "lead_cap_reached", "owner_id")
+        assert sync.get(path).json() == before
+    assert_refused(
+        sync.post("/public/leads", LEAD | {"owner_id": owner.pk}), 409, "lead_cap_reached", "owner_id"
+    )
 
 
 def test_a_lead_that_is_not_there_is_a_404(sync):
