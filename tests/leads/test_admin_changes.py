@@ -416,6 +416,7 @@ class TestUsers:
             "username": "farheen",
             "name": "Farheen Shaikh",
             "email": "farheen@example.com",
+            "phone": "098765 43210",
             "role": "agent",
             "lead_cap": "40",
             "password1": "a long pass phrase",
@@ -424,6 +425,7 @@ class TestUsers:
         answer = staff.post(f"{self.ADDRESS}add/", data)
         assert answer.status_code == 302, answer.context["adminform"].form.errors
         user = User.objects.get(username="farheen")
+        assert user.phone == "+919876543210"
         assert (user.role, user.lead_cap, user.is_staff, user.is_superuser) == (Role.AGENT, 40, True, False)
         assert client.login(username="FARHEEN@example.com", password="a long pass phrase")
         staff.force_login(CompanyAdminFactory())
