@@ -1,5 +1,6 @@
 """What all the CRM's admin pages share: one POST is one unit of work, refusals are told, lists stay fast."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -98,8 +99,7 @@ class CrmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return show(request, object_id, form_url, extra_context)
         request.POST  # noqa: B018  # read from the network before the transaction begins
         try:
-            with unit_of_work():
-                return show(request, object_id, form_url, extra_context)
+            return _whole(show, request, object_id, form_url, extra_context)
         except DomainError as refusal:
             request.refusal = refusal  # type: ignore[attr-defined]
             return show(request, object_id, form_url, extra_context)
@@ -128,8 +128,7 @@ class CrmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return super().changelist_view(request, extra_context)
         request.POST  # noqa: B018  # read from the network before the transaction begins
         try:
-            with unit_of_work():
-                return super().changelist_view(request, extra_context)
+            return _whole(super().changelist_view, request, extra_context)
         except (DomainError, ProtectedError) as refusal:
             self.message_user(request, refusal_text(refusal), messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
@@ -142,8 +141,7 @@ class CrmAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return super().delete_view(request, object_id, extra_context)
         request.POST  # noqa: B018  # read from the network before the transaction begins
         try:
-            with unit_of_work():
-                return super().delete_view(request, object_id, extra_context)
+            return _whole(super().delete_view, request, object_id, extra_context)
         except (DomainError, ProtectedError) as refusal:
             self.message_user(request, refusal_text(refusal), messages.ERROR)
             opts = self.model._meta
@@ -191,6 +189,12 @@ class ReadOnlyAdmin(CrmAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+@unit_of_work
+def _whole(view: Callable[..., HttpResponse], *args: Any) -> HttpResponse:
+    """A view in one unit of work, begun again when the database chose it to give way to a rival."""
+    return view(*args)
 
 
 def refusal_text(refusal: DomainError | ProtectedError) -> str:

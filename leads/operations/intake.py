@@ -70,7 +70,7 @@ def create_lead(  # noqa: PLR0913  # one argument a field
         created_by_key_id=created_by_key_id,
     )
     lead.status = status or _first_status(owned=owner is not None)
-    labels = find_tags(names=tags, may_create=may_create_tags)
+    labels = find_tags(names=tags, may_create=may_create_tags) if tags else []
     if external_id and created_by_key_id is not None:
         refuse_taken_external_id(api_key_id=created_by_key_id, value=external_id, but=None)
     if owner is not None:
@@ -82,6 +82,8 @@ def create_lead(  # noqa: PLR0913  # one argument a field
     if external_id and created_by_key_id is not None:
         write_external_id(lead=lead, api_key_id=created_by_key_id, value=external_id)
     record(ActivityKind.CREATED, {lead.pk: {"source": lead.source}})
+    if labels or external_id:
+        lead.refresh_from_db(fields=["version", "updated_at"])  # what shows in it has moved them
     return lead
 
 
@@ -95,6 +97,7 @@ def update_lead(
     `api_key_id`; none takes it away. Raises what `create_lead` raises, and Lead.DoesNotExist when it is gone.
     """
     agents = lock_agents(_owners_to_lock(lead, changes), banned_too="owner" not in changes)
+    # Without a join: a rival who moves the status meanwhile would make the joined row vanish.
     now: Lead = Lead.rows.select_for_update(no_key=True).get(pk=lead.pk)
     before = _picture(now)
     was_customer = now.status.role == StatusRole.CUSTOMER
@@ -106,7 +109,7 @@ def update_lead(
     if changed:
         _save_unique(now, update_fields=changed)
     _record_changes(now, before, changed)
-    added, removed = write_tags(lead=now, **labels)
+    added, removed = write_tags(lead=now, **labels) if labels else ([], [])
     if added or removed:
         record(ActivityKind.TAGS_CHANGED, {now.pk: {"added": added, "removed": removed}})
     if "external_id" in changes and api_key_id is not None:
@@ -142,6 +145,8 @@ def _first_status(*, owned: bool) -> LeadStatus:
 
 def _owners_to_lock(lead: Lead, changes: LeadChanges) -> list[int]:
     """Who may hold one more after this change: a new owner, or that of a customer who ceases to be one."""
+    if "owner" not in changes and "status" not in changes:
+        return []
     # Read anew: the instance may be stale, or bear a form's values already.
     owner_id, converted_at = Lead.rows.values_list("owner_id", "converted_at").get(pk=lead.pk)
     if "owner" in changes:

@@ -86,6 +86,7 @@ def test_tags_are_found_without_regard_to_case_and_made_once() -> None:
     )
     assert {tag.name for tag in lead.tags.all()} == {"Hot", "Weekend batch"}
     assert hot in lead.tags.all() and Tag.objects.count() == 2
+    assert lead.version == Lead.objects.get().version
 
 
 def test_who_may_not_create_tags_is_refused_unknown_ones() -> None:

@@ -187,8 +187,7 @@ class Engine:
         if self._unrecorded:
             self._record()
         while self._gone:
-            turn_off_gone(min(self._gone))
-            self._gone.discard(min(self._gone))
+            turn_off_gone(self._gone.pop())  # should this fail, the next attempt brings another 410
 
     def _record(self) -> None:
         try:
@@ -217,7 +216,7 @@ class Engine:
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + SWEEP_SECONDS
             give_positions()
-            wanted.update(due_webhooks(database_now()))
+            wanted.update(due_webhooks(database_now()), self._served)
         for webhook_id in wanted & self._served.keys():
             self._served[webhook_id].wanted = True
         return wanted - self._served.keys()
@@ -251,6 +250,7 @@ class Engine:
             except LeaseLost:
                 served.lease.ours_until = 0.0
             except (DatabaseError, InterfaceError):
+                served.wanted = True
                 raise
             except Exception as error:
                 logger.exception("Webhook %s is held after a fault in the engine", webhook_id)

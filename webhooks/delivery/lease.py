@@ -35,11 +35,15 @@ class Lease:
 
 
 def due_webhooks(now: datetime, *, among: Collection[int] | None = None) -> list[int]:
-    """Webhooks that have something due and may be sent to now; of those in `among`, where it is given."""
+    """Webhooks that have something due, may be sent to now, and are served by nobody.
+
+    With `among`: of these, whether they are served or not.
+    """
     due = Delivery.objects.filter(
         webhook_id=OuterRef("pk"), state=DeliveryState.WAITING, next_attempt_at__lte=now
     )
-    webhooks = sendable(now) if among is None else sendable(now).filter(pk__in=among)
+    unserved = Q(state=None) | Q(state__leased_until=None) | Q(state__leased_until__lte=now)
+    webhooks = sendable(now).filter(unserved if among is None else Q(pk__in=among))
     not_held = Q(state=None) | Q(state__held_until=None) | Q(state__held_until__lte=now)
     return list(
         webhooks.filter(not_held, Exists(due)).order_by("pk").values_list("pk", flat=True)[:MAX_FOUND]
