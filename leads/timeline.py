@@ -7,6 +7,8 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
+from django.utils import timezone
+
 from leads.activities import ActivityKind
 from leads.models import Activity, Call, FollowUp, Lead, Note
 
@@ -99,7 +101,7 @@ def _submitted_again(data: Mapping[str, Any]) -> tuple[str, str]:
 
 def _details_changed(data: Mapping[str, Any]) -> tuple[str, str]:
     lines = (
-        f"{name.replace('_', ' ')}: {_shown(change.get('from'))} → {_shown(change.get('to'))}"
+        f"{name.replace('_', ' ')}: {_shown(change.get('from'), 'none')} → {_shown(change.get('to'), 'none')}"
         for name, change in data.items()
     )
     return "Details changed", "\n".join(lines)
@@ -123,7 +125,15 @@ def _owner_changed(data: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _rescheduled(data: Mapping[str, Any]) -> tuple[str, str]:
-    return "Follow-up moved", f"{data.get('from', '')[:16]} → {data.get('to', '')[:16]} UTC".replace("T", " ")
+    return "Follow-up moved", f"{_local(data.get('from'))} → {_local(data.get('to'))}"
+
+
+def _local(text: str | None) -> str:
+    """A moment of a line's data on the reader's clock: `2 Jan 2030, 12:00`."""
+    if text is None:
+        return "?"
+    moment = timezone.localtime(datetime.fromisoformat(text))
+    return f"{moment.day} {moment:%b %Y, %H:%M}"
 
 
 _WORDS: Mapping[str, Callable[[Mapping[str, Any]], tuple[str, str]]] = {
@@ -138,10 +148,10 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], tuple[str, str]]] = {
 }
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, nothing: str = "nobody") -> str:
     if isinstance(value, Mapping):
         return str(value.get("name", ""))
-    return "nobody" if value is None else str(value) or "empty"
+    return nothing if value is None else str(value) or "empty"
 
 
 def _duration(seconds: int) -> str:

@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from apikeys.models import APIKey, AuditEntry
+from apikeys.operations import regenerate_token
 from apikeys.tokens import digest
 from calliyo.pages.form_numbers import issue
 from leads.models import Role, User
@@ -167,7 +168,7 @@ def test_regenerate_shows_the_new_token_once_and_the_old_one_is_gone(desk):
     confirm = f"{TAB}&key={key.pk}&confirm=regenerate"
     assert "The old one stops working immediately" in desk.see(confirm)
     number = desk.number(confirm)
-    new = shown_token(desk.send(f"keys/{key.pk}/regenerate", form_number=number))
+    new = shown_token(desk.send(f"keys/{key.pk}/regenerate", form_number=number, version=key.version))
     key.refresh_from_db()
     assert new != old
     assert key.digest == digest(new)
@@ -178,6 +179,19 @@ def test_regenerate_shows_the_new_token_once_and_the_old_one_is_gone(desk):
         ("api_key.regenerated", "Priya Nair"),
         ("api_key.created", "Priya Nair"),
     ]
+
+
+def test_a_token_that_somebody_just_regenerated_is_not_broken_by_a_dialog_opened_before(desk, key_with):
+    key = key_with()
+    number, opened = desk.number(f"{TAB}&key={key.pk}&confirm=regenerate"), key.version
+    regenerate_token(key=key)
+    key.refresh_from_db()
+    handed_out = key.digest
+    response = desk.send(f"keys/{key.pk}/regenerate", form_number=number, version=opened)
+    assert response["Location"] == f"{TAB}&key={key.pk}&confirm=regenerate"
+    assert "somebody changed this key" in desk.see(response["Location"])
+    key.refresh_from_db()
+    assert key.digest == handed_out
 
 
 def test_deactivate_and_activate_hold_at_once_and_say_what_waits(desk, key_with):

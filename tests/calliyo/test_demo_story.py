@@ -10,6 +10,7 @@ import pytest
 
 from calliyo.management.demo import story, words
 from calliyo.management.demo.story import LeadStory, lead_story, phone_of
+from leads.models import CallStatus
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 ZONE = ZoneInfo("Asia/Kolkata")
@@ -84,10 +85,11 @@ def test_calls_are_made_in_office_hours(stories: list[LeadStory]) -> None:
         local = call.started_at.astimezone(ZONE)
         assert local.weekday() != 6
         assert story.OPENS <= local.time() <= story.CLOSES
-        assert (call.duration > 0) == (call.status in {"called", "follow_up"})
+        assert (call.duration > 0) == (call.status in {"called", "follow_up", "rescheduled"})
 
 
 def test_nobody_in_the_demo_is_called_lead_1(stories: list[LeadStory]) -> None:
     assert len({(lead.first_name, lead.last_name) for lead in stories}) > 900
     assert all(lead.email == "" or lead.email.partition("@")[2].startswith("example.") for lead in stories)
+    assert {call.status for lead in stories for call in lead.calls} == set(CallStatus) - {"in_progress"}
     assert set(words.TAGS) == {tag for lead in stories for tag in lead.tags}

@@ -4,7 +4,9 @@ import json
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 
+import psycopg
 import pytest
 from django.db import connection
 from standardwebhooks.webhooks import Webhook as Verifier
@@ -117,6 +119,19 @@ def test_a_database_that_drops_its_connections_is_come_back_to(celery_worker, re
     assert states(webhook) == ["delivered"] * 4
 
 
+def test_what_is_under_way_while_the_database_is_away_is_recorded_when_it_is_back(celery_worker, receiver):
+    webhook = new_webhook(receiver.url)
+    receiver.answer_by(lambda _: Answer(delay=1.0))
+    new_lead(1)
+    receiver.wait_for(1)
+    with database_away():
+        time.sleep(3.0)
+    new_lead(2)
+    receiver.wait_for(2, seconds=10)
+    wait_until(all_settled)
+    assert states(webhook) == ["delivered", "delivered"] and duplicates(receiver) == 0
+
+
 def test_two_workers_lose_nothing_and_send_nothing_twice(start_worker, receiver):
     hooks = [new_webhook(f"{receiver.url}/{n}", key=new_key(f"Key {n}")) for n in range(4)]
     start_worker(), start_worker()
@@ -196,6 +211,25 @@ def test_the_other_pools_deliver_as_well(pool, tmp_path, receiver):
     finally:
         stop_all([worker])
     assert states(webhook) == ["delivered", "delivered"]
+
+
+@contextmanager
+def database_away():
+    """Nobody is connected, and nobody gets in, as while the server starts again."""
+    name, place = connection.settings_dict["NAME"], connection.settings_dict
+    connection.close()
+    server = psycopg.connect(
+        host=place["HOST"], port=place["PORT"], user=place["USER"], dbname="postgres", autocommit=True
+    )
+    with server:
+        server.execute(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS false')
+        try:
+            server.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+            )
+            yield
+        finally:
+            server.execute(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS true')
 
 
 def assert_order_per_lead(receiver) -> None:

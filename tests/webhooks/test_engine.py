@@ -11,10 +11,11 @@ from standardwebhooks.webhooks import Webhook as Verifier
 
 from apikeys.models import APIKey
 from apikeys.operations import activate_key, deactivate_key, set_scopes
-from leads.models import Call, Note
+from leads.models import Call, FollowUp, LeadStatus, Note, User
 from leads.models.external_id import ExternalId
 from tests.processes import wait_until
 from tests.webhooks.engines import (
+    ALL_EVENTS,
     FAST,
     new_key,
     new_lead,
@@ -500,6 +501,30 @@ def test_a_stop_waits_for_the_request_under_way_and_records_it(receiver):
         receiver.wait_for(1)
     assert sorted(states(webhook)) == ["delivered", "waiting"] and len(receiver.received) == 1
     assert EndpointState.objects.get().leased_until is None
+
+
+def test_all_nine_events_arrive_in_the_order_of_the_log_numbered_without_a_hole(receiver):
+    webhook = new_webhook(receiver.url, events=ALL_EVENTS, ordering="strict", secret="generate")
+    agent = User.objects.create(username="ravi", email="ravi@example.com", role="agent")
+    with running_engine() as engine:
+        lead = new_lead()
+        lead.owner = agent
+        lead.status = LeadStatus.objects.get(role="customer")
+        lead.save()
+        Call.objects.create(lead=lead, direction="outgoing", status="called", started_at=timezone.now())
+        follow_up = FollowUp.objects.create(lead=lead, owner=agent, due_at=timezone.now(), note="Call back")
+        follow_up.resolved_at = timezone.now()
+        follow_up.save()
+        Note.objects.create(lead=lead, text="Budget approved", author_type="system")
+        engine.poke([webhook.pk])
+        received = receiver.wait_for(9)
+    secret = reveal_secret(webhook)
+    assert [verify(each, secret)["type"] for each in received] == ALL_EVENTS
+    assert [each.headers["x-calliyo-event"] for each in received] == ALL_EVENTS
+    assert [each.headers["x-calliyo-sequence"] for each in received] == [str(n) for n in range(1, 10)]
+    assert [each.body.decode() for each in received] == list(
+        Event.objects.order_by("position").values_list("payload", flat=True)
+    )
 
 
 def test_a_fault_over_one_webhook_holds_that_one_and_no_other(receiver):

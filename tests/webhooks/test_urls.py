@@ -95,6 +95,9 @@ def test_metadata_addresses_are_never_allowed() -> None:
         "fd00:ec2::254",
         "::ffff:169.254.169.254",
         "100.100.100.200",
+        "64:ff9b::a9fe:a9fe",  # by a translator (NAT64)
+        "::169.254.169.254",
+        "2002:a9fe:a9fe::1",  # by a tunnel (6to4)
     ):
         assert everything.refusal(ip_address(text), 80, plain_http=False)
     assert everything.refusal(ip_address("10.0.0.1"), 80, plain_http=True) is None

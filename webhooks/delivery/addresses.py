@@ -30,6 +30,8 @@ _NEVER_PUBLIC: tuple[Network, ...] = tuple(
     )
 )
 _GLOBAL_IPV6 = IPv6Network("2000::/3")
+_NAT64 = IPv6Network("64:ff9b::/96")
+_IPV4_COMPATIBLE = IPv6Network("::/96")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Reach:
     def refusal(self, address: Address, port: int, *, plain_http: bool) -> str | None:
         """Why `address` may not be connected to, in words, or None where it may."""
         plain = plain_form(address)
-        if plain in _METADATA:
+        if plain in _METADATA or not _METADATA.isdisjoint(carried_ipv4(plain)):
             return f"{address} is a cloud metadata address"
         if self.is_own(str(plain), port) or (plain.is_loopback and self._has_own_loopback(port)):
             return f"port {port} of {address} is one of Calliyo's own services"
@@ -74,6 +76,20 @@ def plain_form(address: Address) -> Address:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
+
+
+def carried_ipv4(address: Address) -> list[Address]:
+    """The IPv4 addresses that a translator or tunnel would reach by this IPv6 address."""
+    if isinstance(address, IPv4Address):
+        return []
+    carried: list[Address] = (
+        [IPv4Address(address.packed[-4:])] if address in _NAT64 or address in _IPV4_COMPATIBLE else []
+    )
+    if address.sixtofour is not None:
+        carried.append(address.sixtofour)
+    if address.teredo is not None:
+        carried.extend(address.teredo)
+    return carried
 
 
 def is_public(address: Address) -> bool:

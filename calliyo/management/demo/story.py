@@ -131,6 +131,8 @@ _PLOTS: Mapping[str, _Plot] = {
         maybe_unanswered_first=True,
     ),
 }
+# The ends of a call that promise another one.
+_PROMISES = {"follow_up", "rescheduled"}
 # The statuses that a caller sets after a call of this kind, on the way to the last one.
 _AFTER = {"first": "Interested", "followups": "Followups", "interested": "Interested", "customer": "Customer"}
 
@@ -205,9 +207,11 @@ def _tags(random: Random) -> list[str]:
 
 def _outcomes(plot: _Plot, random: Random) -> list[tuple[str, str]]:
     unanswered = random.choices((0, 1, 2), (5, 4, 1))[0] if plot.maybe_unanswered_first else 0
-    return [(random.choice(("no_answer", "no_answer", "busy")), "") for _ in range(unanswered)] + list(
-        plot.calls
-    )
+    vain = [(random.choice(("no_answer", "no_answer", "busy")), "") for _ in range(unanswered)]
+    return vain + [
+        ("rescheduled" if status == "follow_up" and random.random() < 0.3 else status, kind)
+        for status, kind in plot.calls
+    ]
 
 
 def _arrival(status: str, calls: int, *, now: datetime, random: Random) -> datetime:
@@ -286,7 +290,7 @@ def _spoken(kind: str, random: Random) -> int:
 def _tell_follow_ups(lead: LeadStory, *, now: datetime, zone: ZoneInfo, random: Random) -> None:
     """Each call that ended in a follow-up had one, done by the next call; in Followups the last is open."""
     for place, call in enumerate(lead.calls):
-        if call.status != "follow_up":
+        if call.status not in _PROMISES:
             continue
         later = lead.calls[place + 1 :]
         lead.follow_ups.append(

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils.translation import gettext
 
@@ -48,7 +48,7 @@ def create_key(request: AdminRequest) -> HttpResponse:
 def regenerate_key(request: AdminRequest, key_id: int) -> HttpResponse:
     """Gives the key a new token and shows it in this answer alone."""
     try:
-        minted = _regenerate(user=request.user, number=request.POST.get("form_number", ""), key_id=key_id)
+        minted = _regenerate(request.user, key_id, request.POST)
     except form_numbers.FormAlreadyUsed:
         return _already_sent(request)
     except DomainError as error:
@@ -106,10 +106,12 @@ def _create(*, user: User, number: str, form: KeyForm) -> operations.MintedKey:
 
 
 @unit_of_work
-def _regenerate(*, user: User, number: str, key_id: int) -> operations.MintedKey:
-    key = locked_key(key_id)
-    form_numbers.spend(number, user)
-    return operations.regenerate_token(key=key)
+def _regenerate(user: User, key_id: int, sent: QueryDict) -> operations.MintedKey:
+    locked_key(key_id)
+    form_numbers.spend(sent.get("form_number", ""), user)
+    # Somebody else may have regenerated it meanwhile, and handed out the token that this would break.
+    version = sent.get("version", "")
+    return operations.regenerate_token(key=locked_key(key_id, int(version) if version.isdecimal() else 0))
 
 
 def _create_refused(request: AdminRequest, form: KeyForm, start: str) -> HttpResponse:

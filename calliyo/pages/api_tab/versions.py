@@ -20,7 +20,7 @@ def locked_key(key_id: int, version: int | None = None) -> APIKey:
     """The key, locked until the unit of work ends. Raises ChangedMeanwhile where it is at another version."""
     key = APIKey.objects.select_for_update(no_key=True).get(pk=key_id)
     if version is not None and key.version != version:
-        raise ChangedMeanwhile("the key is at another version")
+        raise ChangedMeanwhile(gettext("Nothing was changed: somebody changed this key since you opened it."))
     return key
 
 
@@ -28,7 +28,9 @@ def locked_webhook(webhook_id: int, version: int) -> Webhook:
     """As `locked_key`, for a webhook."""
     webhook = Webhook.objects.select_for_update(no_key=True).get(pk=webhook_id)
     if webhook.version != version:
-        raise ChangedMeanwhile("the webhook is at another version")
+        raise ChangedMeanwhile(
+            gettext("Nothing was changed: somebody changed this webhook since you opened it.")
+        )
     return webhook
 
 

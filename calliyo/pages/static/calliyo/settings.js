@@ -16,6 +16,8 @@ function leaveOverlay() {
     if (close) close.click();
 }
 
+for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false; // before the focus goes to it
+
 if (overlay) {
     overlay.removeAttribute("open");
     overlay.showModal();
@@ -56,7 +58,6 @@ function select(node) {
 }
 
 for (const button of document.querySelectorAll("[data-copy]")) {
-    button.hidden = false;
     const label = button.textContent;
     button.addEventListener("click", async () => {
         const source = document.getElementById(button.dataset.copy);
