@@ -62,6 +62,7 @@ _TITLES: Final[dict[str, str]] = {
     "invalid_token": "The token is not valid",
     "key_inactive": "The API key is deactivated",
     "address_not_allowed": "The API key is not allowed from this address",
+    "origin_not_allowed": "The API key is not allowed for this web site",
     "insufficient_scope": "The API key lacks a scope",
     "rate_limited": "Too many requests",
     "duplicate_phone": "A lead with this phone number exists",

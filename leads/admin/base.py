@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import structlog
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.paginator import Paginator
+from django.db import IntegrityError
 from django.db.models import Model, Q, QuerySet
 from django.db.models.deletion import ProtectedError
 from django.forms import ModelForm
@@ -20,6 +22,7 @@ from calliyo.unit_of_work import unit_of_work
 from leads.operations.company import company_region
 from leads.phones import PhoneRefused, country_code, to_e164
 
+log = structlog.get_logger(__name__)
 MOST_COUNTED = 5_000
 FEWEST_DIGITS = 4
 
@@ -191,9 +194,27 @@ class ReadOnlyAdmin(CrmAdmin):
         return False
 
 
-@unit_of_work
+class ChangedMeanwhile(DomainError):
+    """The database refused at the end what the form had found good: somebody was faster."""
+
+    code = "changed_meanwhile"
+
+
 def _whole(view: Callable[..., HttpResponse], *args: Any) -> HttpResponse:
-    """A view in one unit of work, begun again when the database chose it to give way to a rival."""
+    """A view in one unit of work; raises ChangedMeanwhile where a rival made what it wrote impossible."""
+    try:
+        return _in_one_unit(view, *args)
+    except ProtectedError:
+        raise
+    except IntegrityError as error:
+        log.warning("admin.changed_meanwhile", exc_info=True)
+        text = "Somebody else changed what this refers to at the same moment. Look again, and repeat it."
+        raise ChangedMeanwhile(text) from error
+
+
+@unit_of_work
+def _in_one_unit(view: Callable[..., HttpResponse], *args: Any) -> HttpResponse:
+    # Decorated, so that it begins again when the database chose it to give way to a rival.
     return view(*args)
 
 

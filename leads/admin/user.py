@@ -4,13 +4,15 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import UserChangeForm, UserCreationForm
+from django.contrib.auth.forms import UserChangeForm, UserCreationForm, UsernameField
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
+from django.forms import Field
 from django.http import HttpRequest
 from typing_extensions import override
 
 from leads.admin.base import CrmAdmin, RefusableForm
+from leads.admin.forms import PhoneField
 from leads.admin.questions import counted
 from leads.models import User
 from leads.operations.users import delete_user, save_user, set_banned
@@ -25,6 +27,7 @@ class UserAddForm(RefusableForm, UserCreationForm):  # type: ignore[type-arg]
     class Meta:
         model = User
         fields: ClassVar[list[str]] = []
+        field_classes: ClassVar[dict[str, type[Field]]] = {"phone": PhoneField, "username": UsernameField}
 
 
 class UserEditForm(RefusableForm, UserChangeForm):  # type: ignore[type-arg]
@@ -33,6 +36,7 @@ class UserEditForm(RefusableForm, UserChangeForm):  # type: ignore[type-arg]
     class Meta:
         model = User
         fields: ClassVar[list[str]] = []
+        field_classes: ClassVar[dict[str, type[Field]]] = {"phone": PhoneField, "username": UsernameField}
 
 
 @admin.register(User)

@@ -8,8 +8,8 @@ from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Lower
 
 from calliyo.api.filters import BIGGEST_ID, IdField, RepeatableFilter, StrictFilterSet, TextFilter
-from calliyo.models import Company
 from leads.models import LeadStatus, LeadTag, Tag
+from leads.operations.company import company_region
 from leads.phones import PhoneRefused, to_e164
 
 
@@ -74,7 +74,7 @@ class PhoneField(forms.Field):
         try:
             # A "+" that was not escaped arrives as a space.
             spelling = f"+{value[1:]}" if value.startswith(" ") else value
-            return to_e164(spelling, region=Company.current().country)
+            return to_e164(spelling, region=company_region())
         except PhoneRefused as error:
             raise forms.ValidationError(error.detail, code=error.code) from error
 
@@ -109,7 +109,7 @@ class LeadFilters(StrictFilterSet):
 def searched_phone(text: str) -> str | None:
     """The phone number in `text` as E.164, when it is one."""
     try:
-        return to_e164(text, region=Company.current().country)
+        return to_e164(text, region=company_region())
     except PhoneRefused:
         return None
 

@@ -22,6 +22,7 @@ from apikeys.operations import (
 )
 from calliyo.actor import SYSTEM, current_actor
 from calliyo.api.request_id import RequestIdMiddleware
+from leads.models import Lead
 from tests.clients import public_client
 
 PLAIN = 'Bearer realm="calliyo"'
@@ -139,6 +140,26 @@ def test_forwarded_addresses_count_only_from_trusted_proxies(db, settings):
     settings.CALLIYO_TRUSTED_PROXIES = [ip_network("127.0.0.0/8")]
     assert client.get("/public/me", X_Forwarded_For="203.0.113.9").status_code == 200
     assert client.get("/public/me", X_Forwarded_For="203.0.113.9, 192.0.2.1").status_code == 403
+
+
+def test_a_page_of_another_origin_is_refused(db, settings):
+    settings.BASE_URL = "https://crm.example.com"
+    plain = public_client("leads:write")
+    form = public_client("leads:write", allowed_origins=["https://www.example.com"])
+    lead = {"first_name": "Asha", "phone": "9876543210"}
+    for client, origin in (
+        (plain, "https://www.example.com"),
+        (plain, "null"),
+        (form, "null"),
+        (form, "https://evil.example"),
+        (form, "http://www.example.com"),
+        (form, "https://www.example.com.evil.example"),
+    ):
+        assert_problem(client.post("/public/leads", lead, Origin=origin), 403, "origin_not_allowed")
+    assert not Lead.objects.exists()
+    assert form.post("/public/leads", lead, Origin="https://WWW.example.com").status_code == 202
+    for own in ("https://crm.example.com", "http://testserver", None):
+        assert plain.get("/public/me", Origin=own).status_code == 200
 
 
 def test_a_missing_scope_is_named(me):

@@ -14,8 +14,6 @@ from calliyo.settings import BASE_DIR
 from leads.models import Role, User
 from tests import servers
 
-pytestmark = pytest.mark.browser
-
 # Playwright runs an event loop of its own in this thread; Django's guard takes it for ours.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
@@ -32,11 +30,14 @@ HINTS = ("[DOM] Input elements should have autocomplete", "Autofocus processing 
 SCREENSHOTS = BASE_DIR / ".data" / "screenshots"
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks these tests, and runs them after all others: see the loop above, from which Django's connections differ."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
+    items.sort(key=lambda item: here in item.path.parents)
 
 
 @pytest.fixture(scope="session")

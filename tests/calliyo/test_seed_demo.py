@@ -68,6 +68,12 @@ class TestSeedDemo:
         )
         assert Lead.objects.get(pk=lead.pk).version == 1
 
+    def test_people_whom_somebody_renamed_are_not_made_again(self) -> None:
+        seed("--leads", "5")
+        User.objects.filter(username="farheen.shaikh").update(username="Farheen", name="Farheen S.")
+        User.objects.filter(username="rohan.kapoor").update(employee_code="X-1", email="Rohan@example.org")
+        assert set(seed("--leads", "5").values()) == {0}
+
     def test_the_histories_hold_together(self) -> None:
         seed()
         now = timezone.now()

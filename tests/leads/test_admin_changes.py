@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from django.db import IntegrityError
 from django.test import Client
 
 from leads.models import (
@@ -158,6 +159,17 @@ class TestLeads:
         assert answer.context["adminform"].form.errors.keys() == {"owner"} and "Usha" in answer.text
         lead.refresh_from_db()
         assert (lead.first_name, lead.owner) == ("Asha", None)
+
+    def test_what_a_rival_made_impossible_is_told_in_the_form(self, staff: Client, monkeypatch) -> None:
+        lead = LeadFactory(first_name="Asha")
+        data = form_of(staff, f"{LEADS}{lead.pk}/change/") | {"first_name": "Usha"}
+
+        def too_late(**_: Any) -> None:
+            raise IntegrityError("a foreign key to a row that has gone")
+
+        monkeypatch.setattr("leads.admin.lead.update_lead", too_late)
+        answer = staff.post(f"{LEADS}{lead.pk}/change/", data)
+        assert "Somebody else changed" in refused(answer) and "Usha" in answer.text
 
     def test_a_lead_shows_its_timeline_as_one_list(self, staff: Client) -> None:
         lead = LeadFactory()
@@ -343,6 +355,7 @@ class TestOthers:
         staff.post(f"/admin/leads/tag/{tag.pk}/change/", {"name": "Warm"})
         (event,) = events()
         assert changes_of(event) == {"tags": {"from": ["Hot"], "to": ["Warm"]}}
+        assert "Warm (on 1 lead)" in staff.get(f"/admin/leads/tag/{tag.pk}/delete/").text
         staff.post(f"/admin/leads/tag/{tag.pk}/delete/", {"post": "yes"})
         assert not Tag.objects.exists() and lead.tags.count() == 0
 
@@ -403,6 +416,7 @@ class TestUsers:
             "username": "farheen",
             "name": "Farheen Shaikh",
             "email": "farheen@example.com",
+            "phone": "098765 43210",
             "role": "agent",
             "lead_cap": "40",
             "password1": "a long pass phrase",
@@ -411,6 +425,7 @@ class TestUsers:
         answer = staff.post(f"{self.ADDRESS}add/", data)
         assert answer.status_code == 302, answer.context["adminform"].form.errors
         user = User.objects.get(username="farheen")
+        assert user.phone == "+919876543210"
         assert (user.role, user.lead_cap, user.is_staff, user.is_superuser) == (Role.AGENT, 40, True, False)
         assert client.login(username="FARHEEN@example.com", password="a long pass phrase")
         staff.force_login(CompanyAdminFactory())

@@ -12,6 +12,8 @@ from random import Random
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
+from django.db.models import Q
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from calliyo.actor import SYSTEM, ActorType
@@ -135,10 +137,22 @@ def _users(further: int) -> tuple[list[User], int]:
         )
         user.set_unusable_password()
         wanted.append(user)
-    known = User.objects.in_bulk([user.username for user in wanted], field_name="username")
-    missing = [user for user in wanted if user.username not in known]
+    # Whoever has the code, the name or the address is that person, even when somebody has changed the others.
+    same = (
+        Q(employee_code__in=[user.employee_code for user in wanted])
+        | Q(lower_name__in=[user.username for user in wanted])
+        | Q(lower_email__in=[user.email for user in wanted])
+    )
+    known: dict[str, User] = {}
+    for user in User.objects.alias(lower_name=Lower("username"), lower_email=Lower("email")).filter(same):
+        known |= {user.employee_code: user, user.username.lower(): user, user.email.lower(): user}
+    users = [
+        known.get(user.employee_code) or known.get(user.username) or known.get(user.email) or user
+        for user in wanted
+    ]
+    missing = [user for user, person in zip(wanted, users, strict=True) if person is user]
     User.objects.bulk_create(missing)
-    return [known.get(user.username, user) for user in wanted], len(missing)
+    return users, len(missing)
 
 
 def _further_agent(number: int) -> tuple[str, str, str, int | None]:

@@ -1,0 +1,71 @@
+"""Keys, audit and kept answers in the admin: company admins read them, nobody writes them, no digest is shown."""
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from apikeys.models import APIKey, AuditEntry, IdempotencyRecord
+from apikeys.operations import create_api_key
+from tests.leads.factories import CompanyAdminFactory, UserFactory
+
+
+@pytest.fixture
+def minted(db):
+    return create_api_key(name="Zoho production", scopes=["leads:read"])
+
+
+@pytest.fixture
+def record(minted):
+    now = timezone.now()
+    return IdempotencyRecord.objects.create(
+        api_key_id=minted.key.pk,
+        method="POST",
+        path="/public/webhooks",
+        key="abc",
+        request_hash="0" * 64,
+        created_at=now,
+        leased_until=now,
+        status=201,
+        body=b'{"secret": "whsec_kept"}',
+        headers={"X-Kept": "whsec_kept"},
+        finished_at=now,
+    )
+
+
+@pytest.fixture
+def desk(db):
+    client = Client()
+    client.force_login(CompanyAdminFactory())
+    return client
+
+
+def pages(minted, record):
+    entry = AuditEntry.objects.get()
+    for model, row in (("apikey", minted.key), ("auditentry", entry), ("idempotencyrecord", record)):
+        yield f"/admin/apikeys/{model}/"
+        yield f"/admin/apikeys/{model}/{row.pk}/change/"
+
+
+def test_a_company_admin_reads_them_without_token_digest_or_kept_answer(desk, minted, record):
+    for path in pages(minted, record):
+        page = desk.get(path)
+        assert page.status_code == 200, path
+        for secret in (minted.token, minted.key.digest, "whsec_kept"):
+            assert secret not in page.content.decode(), path
+
+
+def test_nobody_writes_them_here(desk, minted, record):
+    for model, row in (("apikey", minted.key), ("idempotencyrecord", record)):
+        base = f"/admin/apikeys/{model}"
+        assert desk.get(f"{base}/add/").status_code == 403
+        assert desk.post(f"{base}/{row.pk}/change/", {"name": "Other"}).status_code == 403
+        assert desk.post(f"{base}/{row.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert APIKey.objects.get().name == "Zoho production"
+    assert IdempotencyRecord.objects.exists()
+
+
+def test_agents_do_not_see_them(minted, record):
+    client = Client()
+    client.force_login(UserFactory())
+    for path in pages(minted, record):
+        assert client.get(path).status_code in {302, 403}
