@@ -97,7 +97,8 @@ def _database_moment() -> datetime:
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
     # The first function gives the transaction its id; the CASE makes the clock be read after it.
     moment: datetime = fetch(
-        "SELECT date_trunc('milliseconds', CASE WHEN pg_current_xact_id() IS NOT NULL THEN clock_timestamp() END)", []
+        "SELECT date_trunc('milliseconds', CASE WHEN pg_current_xact_id() IS NOT NULL THEN clock_timestamp() END)",
+        [],
     )[0][0]
     return moment
 
