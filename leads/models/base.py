@@ -273,6 +273,9 @@ class Written(models.Model):
                 model.announce(unit, {self.pk: before})
             touched = self._touched(before, names)
             announce_touched(unit, touched)
+            if before is not None and names is None:
+                # The row is locked, so what is equal need not be written: the statement is a fraction of the whole.
+                names = self.changed_fields(before, None) or None
             super().save(
                 force_insert=force_insert, force_update=force_update, using=using, update_fields=names
             )

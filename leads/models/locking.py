@@ -48,7 +48,12 @@ def _lock_by_keys(model: type[models.Model], keys: list[int], unit: UnitOfWork) 
     """
     extras = getattr(model, "locked_extras", {})
     names = [*attnames(model), *extras]
-    found = fetch(_lock_statement(model), [keys])
+    # By one key in most cases: for that PostgreSQL keeps a plan, for a list it makes one each time.
+    found = (
+        fetch(_lock_statement(model, one=True), keys)
+        if len(keys) == 1
+        else fetch(_lock_statement(model), [keys])
+    )
     if found:
         unit.stamp_is(found[-1][-1])
     pk_at = names.index(model._meta.pk.attname)
@@ -62,13 +67,14 @@ def _lock_by_keys(model: type[models.Model], keys: list[int], unit: UnitOfWork) 
 
 
 @functools.cache
-def _lock_statement(model: type[models.Model]) -> str:
+def _lock_statement(model: type[models.Model], *, one: bool = False) -> str:
     quote = connection.ops.quote_name
     columns = ", ".join(quote(str(field.column)) for field in model._meta.concrete_fields)
     key, table = quote(str(model._meta.pk.column)), quote(model._meta.db_table)
+    wanted = "%s" if one else "ANY(%s)"
     extras = "".join(f", {expression}" for expression in getattr(model, "locked_extras", {}).values())
     return (
-        f"WITH locked AS MATERIALIZED (SELECT {columns} FROM {table} WHERE {key} = ANY(%s)"  # noqa: S608  # names only
+        f"WITH locked AS MATERIALIZED (SELECT {columns} FROM {table} WHERE {key} = {wanted}"  # noqa: S608  # names only
         f" ORDER BY {key} FOR NO KEY UPDATE)"
         f" SELECT locked.*{extras}, date_trunc('milliseconds', clock_timestamp()) FROM locked"
     )
