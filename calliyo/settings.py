@@ -267,6 +267,7 @@ CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for ever: the engine delivers without a broker, too
 CELERY_TIMEZONE = "UTC"
 
 # ── The public API ──────────────────────────────────────────────────────────────────────────────────────

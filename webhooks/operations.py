@@ -114,7 +114,9 @@ def rotate_secret(
         raise InvalidSubscription("A rotation needs a new secret.", field="secret")
     webhook = _locked(webhook.pk)
     had_secret = bool(webhook.secret)
-    keeps = had_secret and overlap > timedelta(0)
+    # A secret that no key opens can't sign any more: keeping it would hold the webhook for all of the overlap.
+    keeps = had_secret and overlap > timedelta(0) and secrets.opens(webhook.secret)
+    _let_go_if_undecryptable(webhook)
     webhook.previous_secret = webhook.secret if keeps else ""
     webhook.previous_secret_until = database_now() + overlap if keeps else None
     webhook.secret = secrets.encrypt(new)
@@ -237,6 +239,7 @@ def _change(webhook: Webhook, name: str, value: Any, told: dict[str, Any]) -> No
             webhook.events = told["events"] = checked_events(value, webhook.api_key)
         case "secret":
             secret = checked_secret(value)
+            _let_go_if_undecryptable(webhook)
             webhook.secret = secrets.encrypt(secret) if secret else ""
             webhook.previous_secret, webhook.previous_secret_until = "", None
             told["has_secret"] = bool(secret)
@@ -255,6 +258,12 @@ def _change(webhook: Webhook, name: str, value: Any, told: dict[str, Any]) -> No
 def _set_off(webhook: Webhook, reason: OffReason, now: datetime) -> None:
     webhook.active, webhook.off_reason, webhook.off_at = False, reason.value, now
     webhook.off_since = latest_position()
+
+
+def _let_go_if_undecryptable(webhook: Webhook) -> None:
+    """Ends the hold on a webhook whose secret could not be decrypted: it gets another one."""
+    if webhook.secret and not secrets.opens(webhook.secret):
+        EndpointState.objects.filter(webhook=webhook).update(held_until=None)
 
 
 def _encrypted(headers: dict[str, str]) -> str:

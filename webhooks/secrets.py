@@ -64,6 +64,15 @@ def decrypt(stored: str) -> str:
         ) from error
 
 
+def opens(stored: str) -> bool:
+    """Whether a field key that is there now opens what is stored."""
+    try:
+        decrypt(stored)
+    except UndecryptableSecret:
+        return False
+    return True
+
+
 @lru_cache(maxsize=4)
 def _fernet(keys: tuple[str, ...]) -> MultiFernet:
     return MultiFernet([Fernet(key) for key in keys])

@@ -133,6 +133,29 @@ def test_back_after_copying_shows_no_token(settings_api: Page) -> None:
     assert APIKey.objects.count() == 1
 
 
+def test_a_double_click_makes_one_key_and_shows_its_token(settings_api: Page) -> None:
+    page = settings_api
+    page.get_by_role("link", name="Create API Key").click()
+    page.get_by_label("Name").fill("Marketing form")
+    page.get_by_role("button", name="Save").dblclick()
+    expect(page.locator("#token")).to_be_visible()
+    assert APIKey.objects.get().digest == digest(page.locator("#token").inner_text())
+
+
+def test_a_starting_point_fills_the_form(settings_api: Page) -> None:
+    page = settings_api
+    page.get_by_role("link", name="Internal Looker").click()
+    expect(page.get_by_label("Name")).to_have_value("Internal Looker")
+    page.get_by_label("Expires").select_option(label="On a date…")
+    page.get_by_label("Last day").fill("2031-01-31")
+    page.get_by_label("Campaigns read").uncheck()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name="I have copied it").click()
+    row = page.get_by_role("row", name="Internal Looker")
+    expect(row).to_contain_text("works through 31 Jan 2031")
+    assert "campaigns:read" not in APIKey.objects.get().scopes
+
+
 def test_a_clipboard_that_refuses_leaves_the_token_selected(settings_api: Page) -> None:
     page = settings_api
     page.evaluate("navigator.clipboard.constructor.prototype.writeText = undefined")

@@ -9,6 +9,7 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from apikeys.models import APIKey, AuditEntry
 from apikeys.operations import regenerate_token
@@ -130,6 +131,7 @@ def test_a_key_may_end_at_the_end_of_a_day_of_the_company(desk):
     shown_token(desk.create(expires="date", expires_on=day.isoformat()))
     # Midnight in India is half past six in the evening before, in UTC.
     assert APIKey.objects.get().expires_at == datetime(day.year, day.month, day.day, 18, 30, tzinfo=UTC)
+    assert f"works through {date_format(day, 'j M Y')}" in desk.see()
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_message_reaches_a_waiting_reader_within_a_poll(folder):
         publish(connection, 1)
         began = time.monotonic()
         assert received(connection, quiet=0.06) == [1]
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 0.9  # kombu itself looks once a second
 
 
 def test_messages_come_in_the_order_in_which_they_were_sent(folder):

@@ -427,7 +427,6 @@ def test_a_secret_that_can_not_be_decrypted_holds_the_webhook_and_nothing_goes_u
         assert (delivery.state, delivery.attempts) == ("waiting", 0)
         assert "can't be decrypted" in delivery.last_error
         change_webhook(webhook=webhook, secret="sixteen letters at least")
-        EndpointState.objects.update(held_until=None)
         engine.poke([webhook.pk])
         receiver.wait_for(1)
 

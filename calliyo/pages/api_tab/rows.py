@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
@@ -87,6 +87,11 @@ def expiry(key: APIKey, now: datetime) -> str:
     """When the key ends or ended, in words; nothing for one that does not."""
     if key.expires_at is None:
         return ""
-    moment = date_format(timezone.localtime(key.expires_at), "j M Y, H:i")
-    text = gettext("expired %(moment)s") if key.expired(now) else gettext("expires %(moment)s")
+    end = timezone.localtime(key.expires_at)
+    if end.time() == time.min:  # one that ends with a day is known by that day, not by the midnight after it
+        moment = date_format(end - timedelta(days=1), "j M Y")
+        text = gettext("ended with %(moment)s") if key.expired(now) else gettext("works through %(moment)s")
+    else:
+        moment = date_format(end, "j M Y, H:i")
+        text = gettext("expired %(moment)s") if key.expired(now) else gettext("expires %(moment)s")
     return text % {"moment": moment}

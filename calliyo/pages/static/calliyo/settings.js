@@ -88,6 +88,7 @@ for (const form of document.querySelectorAll("form[method=post]")) {
             return;
         }
         form.dataset.sent = "yes";
+        setTimeout(() => { allowAgain(form); }, 30_000); // a send that was stopped or lost may be repeated
         leavingIsFine = true;
         const button = event.submitter;
         button?.setAttribute("aria-disabled", "true");
@@ -97,13 +98,13 @@ for (const form of document.querySelectorAll("form[method=post]")) {
         }
     });
 }
-// A page that the browser kept and shows again (Back) may send its forms again.
+function allowAgain(form) {
+    delete form.dataset.sent;
+    for (const button of form.querySelectorAll("[aria-disabled]")) button.removeAttribute("aria-disabled");
+}
+// So may the forms of a page that the browser kept and shows again (Back).
 addEventListener("pageshow", (event) => {
-    if (!event.persisted) return;
-    for (const form of document.querySelectorAll("form[data-sent]")) {
-        delete form.dataset.sent;
-        for (const button of form.querySelectorAll("[aria-disabled]")) button.removeAttribute("aria-disabled");
-    }
+    if (event.persisted) document.querySelectorAll("form[data-sent]").forEach(allowAgain);
 });
 
 // ── The words under the Scopes table follow the ticks; the server speaks them ─────────────────────────────────
