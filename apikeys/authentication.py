@@ -1,14 +1,15 @@
 """`Authorization: Bearer cly_live_…`, and nothing else: no session, no cookie, no query string."""
 
 from datetime import timedelta
+from functools import cache
 from ipaddress import ip_network
 from typing import Final
 
 import structlog
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db import OperationalError
-from django.db.models import Q
+from django.db import DEFAULT_DB_ALIAS, OperationalError
+from django.db.models import CharField, Q
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -20,6 +21,7 @@ from calliyo.actor import Actor, ActorType
 from calliyo.api.addresses import Address, client_address, is_within
 from calliyo.api.problems import Refusal
 from calliyo.api.request_id import current_request_id
+from calliyo.statements import Parameter, Statement
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +36,7 @@ class BearerAuthentication(BaseAuthentication):
         """The caller as `request.auth`; `request.user` is nobody, as no member of staff asks here."""
         token = _token_of(request.META.get("HTTP_AUTHORIZATION", ""))
         # Hashed first, looked up by the unique digest: the time taken tells nothing of the secret.
-        key = APIKey.objects.filter(digest=tokens.digest(token)).first()
+        key = _key_with(tokens.digest(token))
         now = timezone.now()
         if key is None or key.expired(now):
             raise _unauthorized(
@@ -59,6 +61,22 @@ class BearerAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """The challenge of a 401 that somebody else raises."""
         return CHALLENGE
+
+
+def _key_with(digest: str) -> APIKey | None:
+    found = _statement_of_keys().fetch({"digest": digest}, prepared=True)
+    return APIKey.from_db(DEFAULT_DB_ALIAS, _key_fields(), found[0]) if found else None
+
+
+@cache
+def _key_fields() -> list[str]:
+    return [field.attname for field in APIKey._meta.concrete_fields]
+
+
+@cache
+def _statement_of_keys() -> Statement:
+    digest = Parameter("digest", CharField())
+    return Statement.of(APIKey.objects.order_by().filter(digest=digest).values_list(*_key_fields()))
 
 
 def _token_of(header: str) -> str:

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 from apikeys.callers import Caller
 from apikeys.scopes import Access, Resource, Scope, scope_for
-from calliyo.api.problems import Refusal
+from calliyo.api.problems import FieldError, Refusal
 
 _READING: Final = frozenset({"GET", "HEAD"})
 
@@ -39,14 +39,14 @@ class HasScope(BasePermission):
             return False
         resource = getattr(view, "resource", None)
         if not isinstance(resource, Resource | AnyKey | AnyOf):
-            raise _refused("This address is not open to API keys.")
+            raise refused("This address is not open to API keys.")
         if resource is ANY_KEY or not _is_served(request, view):
             return True
         needed = needed_scopes(resource, request.method or "")
         if not needed:
-            raise _refused("No API key can change this.")
+            raise refused("No API key can change this.")
         if request.auth.scopes.isdisjoint(needed):
-            raise _refused(f"The API key lacks the scope {' or '.join(needed)}.", *needed)
+            raise refused(f"The API key lacks the scope {' or '.join(needed)}.", *needed)
         return True
 
 
@@ -69,9 +69,10 @@ def _is_served(request: Request, view: Any) -> bool:
     return method != "options" and method in view.http_method_names and hasattr(view, method)
 
 
-def _refused(detail: str, *needed: Scope) -> Refusal:
+def refused(detail: str, *needed: Scope, errors: tuple[FieldError, ...] = ()) -> Refusal:
+    """The 403 of a key that lacks a scope, which it names."""
     challenge = 'Bearer realm="calliyo", error="insufficient_scope"'
     if needed:
         challenge += f', scope="{" ".join(needed)}"'
     headers = {"WWW-Authenticate": challenge}
-    return Refusal(status=403, code="insufficient_scope", detail=detail, headers=headers)
+    return Refusal(status=403, code="insufficient_scope", detail=detail, headers=headers, errors=errors)

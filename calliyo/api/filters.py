@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import django_filters
 from django import forms
@@ -12,6 +12,7 @@ from django.http import QueryDict
 from django.utils.dateparse import parse_date, parse_datetime
 
 from calliyo.api.problems import FieldError, refuse_values
+from calliyo.statements import Parameter
 
 BIGGEST_ID: Final = 2**63 - 1
 _INTEGER: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -125,13 +126,8 @@ class RepeatableFilter(django_filters.Filter):
         return qs.filter(**{f"{self.field_name}__in": value}) if value else qs
 
 
-class StrictFilterSet(django_filters.FilterSet):
-    """Knows the times that every resource has; subclasses add their fields."""
-
-    created_after = MomentFilter("created_at", "gte")
-    created_before = MomentFilter("created_at", "lt")
-    updated_after = MomentFilter("updated_at", "gte")
-    updated_before = MomentFilter("updated_at", "lt")
+class NamedFilterSet(django_filters.FilterSet):
+    """Filters that can tell their parameters' names."""
 
     @classmethod
     def names(cls) -> frozenset[str]:
@@ -143,20 +139,68 @@ class StrictFilterSet(django_filters.FilterSet):
         """Those that may be sent more than once."""
         return frozenset(name for name, one in cls.base_filters.items() if isinstance(one, RepeatableFilter))
 
+    @classmethod
+    def time_names(cls) -> frozenset[str]:
+        """Those that compare a time."""
+        return frozenset(name for name, one in cls.base_filters.items() if isinstance(one, MomentFilter))
+
+
+class StrictFilterSet(NamedFilterSet):
+    """Knows the times that every resource has; subclasses add their fields."""
+
+    created_after = MomentFilter("created_at", "gte")
+    created_before = MomentFilter("created_at", "lt")
+    updated_after = MomentFilter("updated_at", "gte")
+    updated_before = MomentFilter("updated_at", "lt")
+
 
 def filtered(
-    rows: "models.QuerySet[Any, Any]", query: QueryDict, filters: type[StrictFilterSet]
+    rows: "models.QuerySet[Any, Any]", query: QueryDict, filters: type[NamedFilterSet]
 ) -> "models.QuerySet[Any, Any]":
     """`rows` as the query's filters leave them; a Refusal that names each wrong value."""
-    if filters.names().isdisjoint(query):
-        return rows  # building the form costs more than the page's statement
     chosen = filters(data=query, queryset=rows)
     if not chosen.form.is_valid():
         raise refuse_values(
             *(
-                FieldError(field=name, code=error.code or "invalid", detail=" ".join(error.messages))
+                _field_error(name, error)
                 for name, errors in chosen.form.errors.as_data().items()
                 for error in errors
             )
         )
     return chosen.filter_queryset(rows)
+
+
+# ── Times alone: their statement is the same whatever they are ──────────────────────────────────────────────
+
+
+def is_only_times(query: QueryDict, filters: type[NamedFilterSet]) -> bool:
+    """Whether no other filter than by time is asked for."""
+    return (filters.names() - filters.time_names()).isdisjoint(query)
+
+
+def read_times(query: QueryDict, filters: type[NamedFilterSet]) -> dict[str, datetime]:
+    """The times that the query names; a Refusal that names each wrong one."""
+    times, errors = dict[str, datetime](), []
+    for name in filters.time_names() & query.keys():
+        try:
+            times[name] = MomentField().clean(query[name])
+        except forms.ValidationError as error:
+            errors.append(_field_error(name, error))
+    if errors:
+        raise refuse_values(*errors)
+    return times
+
+
+def within_times(
+    rows: "models.QuerySet[Any, Any]", names: Iterable[str], filters: type[NamedFilterSet]
+) -> "models.QuerySet[Any, Any]":
+    """`rows` as the filters of these names leave them; the times themselves stay open, as parameters."""
+    for name in names:
+        by = filters.base_filters[name]
+        field = rows.model._meta.get_field(by.field_name)
+        rows = rows.filter(**{f"{by.field_name}__{by.lookup_expr}": Parameter(name, cast("Any", field))})
+    return rows
+
+
+def _field_error(name: str, error: forms.ValidationError) -> FieldError:
+    return FieldError(field=name, code=error.code or "invalid", detail=" ".join(error.messages))

@@ -23,6 +23,7 @@ from django.http import QueryDict
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from calliyo.api.problems import FieldError, Refusal, refuse_values
+from calliyo.statements import Parameter
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
@@ -120,53 +121,79 @@ def binding(name: str, query: QueryDict, ordering: Ordering) -> str:
     return hashlib.sha256(orjson.dumps([name, filters, str(ordering)])).hexdigest()
 
 
-def read_page(
-    rows: "models.QuerySet[Any, tuple[Any, ...]]",
-    *,
-    columns: Sequence[str],
-    ordering: Ordering,
-    cursor: Cursor | None,
-    limit: int,
-    as_of: str | None = None,
-) -> Page:
-    """One page of `rows`, which are tuples that begin with `columns`, in one statement."""
-    backwards = cursor is not None and cursor.backwards
-    descending = ordering.descending != backwards
-    order_by = [f"-{column}" if descending else column for column in ordering.columns]
-    beyond = (
-        rows if cursor is None else rows.filter(_beyond(rows.model, ordering, cursor, descending=descending))
-    )
-    found = list(beyond.order_by(*order_by)[: limit + 1])
-    more, page = len(found) > limit, found[:limit]
-    if backwards:
-        page.reverse()
-    if page:
-        places = [columns.index(column) for column in ordering.columns]
-        first, last = (tuple(row[place] for place in places) for row in (page[0], page[-1]))
-    else:
-        first = last = () if cursor is None else cursor.position
-    has_previous, has_next = (more, True) if backwards else (cursor is not None, more)
-    return Page(
-        rows=page,
-        previous=Cursor(position=first, backwards=True, inclusive=not page, as_of=as_of)
-        if has_previous
-        else None,
-        next=Cursor(position=last, inclusive=not page, as_of=as_of) if has_next else None,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """The kind of a page: its order, its size, and from where it begins (`after` None: from the list's own start)."""
+
+    ordering: Ordering
+    limit: int
+    after: tuple[bool, bool] | None  # (backwards, inclusive), as the cursor's
+
+    @classmethod
+    def at(cls, cursor: Cursor | None, *, ordering: Ordering, limit: int) -> "Slice":
+        """The page that `cursor` asks for."""
+        after = None if cursor is None else (cursor.backwards, cursor.inclusive)
+        return cls(ordering=ordering, limit=limit, after=after)
+
+    @property
+    def backwards(self) -> bool:
+        return self.after is not None and self.after[0]
+
+    def of(self, rows: "models.QuerySet[Any, Any]") -> "models.QuerySet[Any, Any]":
+        """These rows of `rows`, and one more; the cursor's position stays open, as `position_values` gives it."""
+        descending = self.ordering.descending != self.backwards
+        if self.after is not None:
+            rows = rows.filter(self._beyond(rows.model, descending=descending, inclusive=self.after[1]))
+        order_by = [f"-{column}" if descending else column for column in self.ordering.columns]
+        return rows.order_by(*order_by)[: self.limit + 1]
+
+    def page(
+        self, found: list[Any], columns: Sequence[str], *, cursor: Cursor | None, as_of: str | None
+    ) -> Page:
+        """The page in what `of` found, whose rows begin with `columns`; and the cursors to the next ones."""
+        more, rows = len(found) > self.limit, found[: self.limit]
+        if self.backwards:
+            rows.reverse()
+        if rows:
+            places = [columns.index(column) for column in self.ordering.columns]
+            first, last = (tuple(row[place] for place in places) for row in (rows[0], rows[-1]))
+        else:
+            first = last = () if cursor is None else cursor.position
+        has_previous, has_next = (more, True) if self.backwards else (cursor is not None, more)
+        return Page(
+            rows=rows,
+            previous=Cursor(position=first, backwards=True, inclusive=not rows, as_of=as_of)
+            if has_previous
+            else None,
+            next=Cursor(position=last, inclusive=not rows, as_of=as_of) if has_next else None,
+        )
+
+    def _beyond(self, model: type[models.Model], *, descending: bool, inclusive: bool) -> models.Q:
+        """The rows behind the cursor's, as one comparison of rows: a single range of the index."""
+        position = [
+            Parameter(f"position_{place}", field) for place, field in enumerate(_fields(model, self.ordering))
+        ]
+        name, lookup_class = _COMPARISONS[descending, inclusive]
+        if len(position) == 1:
+            return models.Q(**{f"id__{name}": position[0]})
+        lookup = lookup_class(tuple(models.F(column) for column in self.ordering.columns), position)
+        if connection.features.supports_tuple_lookups:
+            return models.Q(lookup)
+        # Written out with OR, it is no range any more; this makes it one.
+        return models.Q(lookup, **{f"{self.ordering.field}__{'lte' if descending else 'gte'}": position[0]})
 
 
-def _beyond(model: type[models.Model], ordering: Ordering, cursor: Cursor, *, descending: bool) -> models.Q:
-    """The rows behind the cursor's, as one comparison of rows: a single range of the index."""
-    fields = [cast("models.Field[Any, Any]", model._meta.get_field(column)) for column in ordering.columns]
-    position = [field.to_python(value) for field, value in zip(fields, cursor.position, strict=True)]
-    name, lookup_class = _COMPARISONS[descending, cursor.inclusive]
-    if len(position) == 1:
-        return models.Q(**{f"id__{name}": position[0]})
-    lookup = lookup_class(tuple(models.F(column) for column in ordering.columns), position)
-    if connection.features.supports_tuple_lookups:
-        return models.Q(lookup)
-    # Written out with OR, it is no range any more; this makes it one.
-    return models.Q(lookup, **{f"{ordering.field}__{'lte' if descending else 'gte'}": position[0]})
+def position_values(model: type[models.Model], ordering: Ordering, cursor: Cursor | None) -> dict[str, Any]:
+    """What a page's statement takes for where it begins."""
+    if cursor is None:
+        return {}
+    fields = _fields(model, ordering)
+    pairs = enumerate(zip(fields, cursor.position, strict=True))
+    return {f"position_{place}": field.to_python(value) for place, (field, value) in pairs}
+
+
+def _fields(model: type[models.Model], ordering: Ordering) -> "list[models.Field[Any, Any]]":
+    return [cast("models.Field[Any, Any]", model._meta.get_field(column)) for column in ordering.columns]
 
 
 def _signature(payload: str, bound_to: str) -> str:

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from django.db import connection, models
-from django.utils.dateparse import parse_datetime
+
+from calliyo.statements import Parameter, fetch
 
 # The statement's own start, not the clock: a writer that got its id while we looked stamps later than that.
 _OLDEST_OPEN_WRITER: Final = """
@@ -21,21 +22,19 @@ _OLDEST_OPEN_WRITER: Final = """
 _BEFORE_ALL: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def horizon(model: type[models.Model]) -> datetime:
-    """The moment up to which every row of `model` that was ever written can be seen now."""
+def horizon(model: type[models.Model], field: str = "updated_at") -> datetime:
+    """The moment up to which every row of `model` that was ever stamped in `field` can be seen now."""
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(_OLDEST_OPEN_WRITER)
-            (moment,) = cursor.fetchone()
+        ((moment,),) = fetch(_OLDEST_OPEN_WRITER, ())
         return moment  # type: ignore[no-any-return]
-    newest: datetime | None = model._base_manager.aggregate(newest=models.Max("updated_at"))["newest"]
+    newest: datetime | None = model._base_manager.aggregate(newest=models.Max(field))["newest"]
     return newest or _BEFORE_ALL
 
 
-def up_to(as_of: str) -> models.Q:
+def up_to(as_of: Parameter, field: str = "updated_at") -> models.Q:
     """The rows of a list that ends at `as_of`: before it on PostgreSQL, with it on SQLite."""
-    lookup = "updated_at__lt" if connection.vendor == "postgresql" else "updated_at__lte"
-    return models.Q(**{lookup: parse_datetime(as_of)})
+    lookup = "lt" if connection.vendor == "postgresql" else "lte"
+    return models.Q(**{f"{field}__{lookup}": as_of})
 
 
 def spelled(moment: datetime) -> str:

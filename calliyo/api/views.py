@@ -1,11 +1,9 @@
 """The base of every resource's view: who acts, one unit of work a write, lists, single objects, headers."""
 
-import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import orjson
-from django.db import models
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
@@ -15,18 +13,15 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSetMixin
 
 from calliyo.actor import SYSTEM, Actor, acting_as
-from calliyo.api import sync
-from calliyo.api.filters import BIGGEST_ID, StrictFilterSet, filtered
-from calliyo.api.pagination import Cursor, Ordering, binding, read_limit, read_page
+from calliyo.api.etags import named_etags, tagged_answer
+from calliyo.api.filters import BIGGEST_ID
+from calliyo.api.lists import Listing, one_row
 from calliyo.api.parameters import check_parameters
 from calliyo.api.parsers import MAX_BODY_BYTES
-from calliyo.api.problems import FieldError, Refusal, refuse_values
+from calliyo.api.problems import Refusal
 from calliyo.unit_of_work import unit_of_work
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_LIST_PARAMETERS: Final = frozenset({"cursor", "limit", "ordering"})
-_SYNC_PARAMETERS: Final = frozenset({"updated_after", "updated_before"})
-_SYNC_ORDERING: Final = Ordering(field="updated_at", descending=False)
 
 
 class _Authenticated(Protocol):
@@ -118,100 +113,31 @@ def refuse_unreadable(request: Request) -> None:
         raise Refusal(status=413, code="too_large", detail=detail)
 
 
-class ResourceViewSet(ViewSetMixin, ApiView):
-    """A resource: its list and its single objects, read as rows of plain values.
+class ResourceViewSet(Listing, ViewSetMixin, ApiView):
+    """A resource: its list (see `Listing`) and its single objects, read as rows of plain values."""
 
-    Subclasses say which rows and columns, which filters, and the pictures of rows.
-    """
-
-    model: ClassVar[type[models.Model]]
-    columns: ClassVar[tuple[str, ...]]
-    filters: ClassVar[type[StrictFilterSet]] = StrictFilterSet
-    orderings: ClassVar[tuple[str, ...]] = ("id", "created_at", "updated_at")
-    default_ordering: ClassVar[str] = "-id"
     lookup_value_regex = "[^/]+"
-
-    def rows(self) -> "models.QuerySet[Any, Any]":
-        """What this caller may see."""
-        return self.model._default_manager.all()
-
-    def list_name(self) -> str:
-        """What tells this list's cursors from those of the others."""
-        raise NotImplementedError
-
-    def columns_read(self) -> tuple[Any, ...]:
-        """What is read of each row; the plain columns first, whatever a subclass adds behind them."""
-        return self.columns
-
-    def pictures(self, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
-        """The rows in their JSON shape."""
-        raise NotImplementedError
-
-    # ── Lists ───────────────────────────────────────────────────────────────────────────────────────────
-    def list(self, request: Request) -> Response:
-        """One page, and how to go on from it."""
-        query = request.query_params
-        check_parameters(
-            query, known=self.filters.names() | _LIST_PARAMETERS, repeatable=self.filters.repeatable_names()
-        )
-        ordering, limit = self._ordering(request), read_limit(query)
-        bound_to = binding(self.list_name(), query, ordering)
-        cursor = Cursor.read(query["cursor"], bound_to) if "cursor" in query else None
-        as_of = (cursor and cursor.as_of) or sync.spelled(sync.horizon(self.model))
-        rows = filtered(self.rows(), query, self.filters)
-        if "updated_after" in query:
-            rows = rows.filter(sync.up_to(as_of))
-        page = read_page(
-            rows.values_list(*self.columns_read()),
-            columns=self.columns,
-            ordering=ordering,
-            cursor=cursor,
-            limit=limit,
-            as_of=as_of,
-        )
-        return Response(
-            {
-                "next": self._address(page.next, bound_to),
-                "previous": self._address(page.previous, bound_to),
-                "as_of": as_of,
-                "results": self.pictures(page.rows),
-            }
-        )
-
-    def _ordering(self, request: Request) -> Ordering:
-        text = request.query_params.get("ordering")
-        syncing = not _SYNC_PARAMETERS.isdisjoint(request.query_params)
-        if text is None:
-            return _SYNC_ORDERING if syncing else Ordering.named(self.default_ordering)
-        ordering = Ordering.named(text)
-        if ordering.field not in self.orderings:
-            words = ", ".join(self.orderings)
-            detail = f"Must be one of {words}, or one of them with a - before it."
-            raise refuse_values(FieldError(field="ordering", code="invalid_choice", detail=detail))
-        if syncing and ordering != _SYNC_ORDERING:
-            detail = "With updated_after or updated_before a list is ordered by updated_at."
-            raise refuse_values(FieldError(field="ordering", code="invalid_choice", detail=detail))
-        return ordering
-
-    def _address(self, cursor: Cursor | None, bound_to: str) -> str | None:
-        if cursor is None:
-            return None
-        query = self.request.query_params.copy()
-        query["cursor"] = cursor.signed(bound_to)
-        return self.request.build_absolute_uri(f"{self.request.path}?{query.urlencode()}")
 
     # ── Single objects ──────────────────────────────────────────────────────────────────────────────────
     def retrieve(self, request: Request, pk: str) -> HttpResponse:
         """One object, with an `ETag` that `If-None-Match` may name."""
-        check_parameters(request.query_params, known=())
-        return self.object_answer(self.picture_of(read_id(pk)))
+        query = request.query_params
+        check_parameters(query, known=("fields", "expand"))
+        shown = self.read_shown(query)
+        row = self._row(read_id(pk))
+        version = row[self.columns.index("version")]
+        return tagged_answer(request, orjson.dumps(self.shown([row], shown)[0]), version=version)
 
     def picture_of(self, pk: int) -> dict[str, Any]:
         """The picture of one row; a 404 when there is none that this caller may see."""
-        found = list(self.rows().filter(pk=pk).values_list(*self.columns_read()))
+        return self.pictures([self._row(pk)])[0]
+
+    def _row(self, pk: int) -> tuple[Any, ...]:
+        statement = one_row(type(self))  # type: ignore[arg-type]  # classes can be hashed
+        found = statement.fetch({**self.parameters(), "pk": pk}, prepared=True)
         if not found:
             raise Http404
-        return self.pictures(found)[0]
+        return found[0]
 
     def object_answer(self, picture: Mapping[str, Any], *, status: int = 200) -> HttpResponse:
         """`picture` as an answer with its `ETag`, or 304 where the caller has this very answer."""
@@ -219,7 +145,7 @@ class ResourceViewSet(ViewSetMixin, ApiView):
 
     def check_if_match(self, pk: int) -> None:
         """Refuses with 412 when `If-Match` names another version than the row's, which is locked from here."""
-        wanted = _etags(self.request, "If-Match")
+        wanted = named_etags(self.request, "If-Match")
         if not wanted:
             return
         rows = self.rows().select_for_update(no_key=True, of=("self",))
@@ -240,21 +166,8 @@ class PublicRouter(SimpleRouter):
         self.trailing_slash = "/?"
 
 
-def tagged_answer(request: Request, content: bytes, *, version: int, status: int = 200) -> HttpResponse:
-    """`content` (JSON) as an answer with its `ETag`, or 304 where the caller has this very answer."""
-    etag = f'"{version}.{hashlib.sha256(content).hexdigest()[:16]}"'
-    if request.method in _READING and etag in _etags(request, "If-None-Match"):
-        return HttpResponse(status=304, headers={"ETag": etag})
-    return HttpResponse(content, status=status, content_type="application/json", headers={"ETag": etag})
-
-
 def read_id(text: str) -> int:
     """The id in a path; what is no id names nothing, so it is a 404."""
     if not (text.isascii() and text.isdigit() and len(text) <= 19) or int(text) > BIGGEST_ID:
         raise Http404
     return int(text)
-
-
-def _etags(request: Request, header: str) -> frozenset[str]:
-    parts = (part.strip().removeprefix("W/") for part in request.headers.get(header, "").split(","))
-    return frozenset(part for part in parts if part)

@@ -1,14 +1,25 @@
 """What the nine resources share: the scope that their path names, and columns that gather many rows."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from django.db.models import F, JSONField, OuterRef, Subquery
+from django.db.models import BigIntegerField, CharField, F, JSONField, OuterRef, QuerySet, Subquery
 from django.db.models.sql.compiler import SQLCompiler
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
 
 from apikeys.callers import Caller, caller_of
+from apikeys.permissions import needed_scope, refused
 from apikeys.scopes import Resource
+from calliyo.api.filters import MomentFilter, NamedFilterSet
+from calliyo.api.lists import Listing
+from calliyo.api.problems import FieldError
 from calliyo.api.views import ResourceViewSet
-from leads.models import ExternalId, LeadTag
+from calliyo.statements import Parameter, Statement
+from leads.api.filters import API_KEY
+from leads.api.shapes import DeletedShape
+from leads.models import Deletion, ExternalId, LeadTag
+from leads.pictures import moment
 
 
 class CRMViewSet(ResourceViewSet):
@@ -25,15 +36,92 @@ class CRMViewSet(ResourceViewSet):
         """Who asks."""
         return caller_of(self.request)
 
+    def parameters(self) -> dict[str, Any]:
+        """The key that asks: a lead shows it its own `external_id`."""
+        return {API_KEY: self.caller.key.pk}
+
+    def list(self, request: Request) -> HttpResponseBase:
+        """The resource's rows; with `deleted_after`, those that are gone."""
+        if "deleted_after" in request.query_params:
+            return DeletedList(request, self.resource).list(request)
+        return super().list(request)
+
+    @classmethod
+    def expandable(cls) -> "dict[str, type[CRMViewSet]]":
+        """What may be embedded; each needs the scope that reading it needs."""
+        return {}
+
+    def check_expansions(self, names: Sequence[str]) -> None:
+        """Refuses to embed what this key may not read."""
+        for name in names:
+            needed = needed_scope(self.expandable()[name].resource, "GET")
+            if needed is not None and not self.caller.may(needed):
+                detail = f"To expand {name}, the API key needs the scope {needed.value}."
+                error = FieldError(field="expand", code="insufficient_scope", detail=detail)
+                raise refused(detail, needed, errors=(error,))
+
+    def expansions(self, name: str, ids: set[int]) -> dict[int, dict[str, Any]]:
+        """The rows as their own list shows them to this caller."""
+        view = self.expandable()[name]()
+        view.request = self.request
+        rows = view.rows().filter(pk__in=ids).values_list(*view.columns_read())
+        pictures = view.pictures(Statement.of(rows).fetch(view.parameters(), prepared=False))
+        return {picture["id"]: picture for picture in pictures}
+
+
+class DeletedFilters(NamedFilterSet):
+    deleted_after = MomentFilter("deleted_at", "gte")
+    deleted_before = MomentFilter("deleted_at", "lt")
+
+
+class DeletedList(Listing):
+    """What is gone of a resource, in the order in which it went."""
+
+    model = Deletion
+    columns = ("deleted_at", "id", "object_id")
+    filters = DeletedFilters
+    orderings = ("deleted_at",)
+    shape = DeletedShape
+    sync_field = "deleted_at"
+
+    def __init__(self, request: Request, resource: Resource) -> None:
+        self.request = request
+        self.resource = resource
+
+    @classmethod
+    def rows(cls) -> "QuerySet[Any, Any]":
+        """Those of one resource."""
+        return Deletion.objects.filter(resource=Parameter("resource", CharField()))
+
+    def parameters(self) -> dict[str, Any]:
+        """Which resource."""
+        return {"resource": self.resource.value}
+
+    def list_name(self) -> str:
+        """The resource's path, and that these are no more."""
+        return f"{self.resource.value}-deleted"
+
+    def pictures(self, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+        """Id and time."""
+        return [{"id": pk, "deleted_at": moment(at)} for at, _, pk in rows]
+
+
+class GatheredField(JSONField):
+    """A list: of PostgreSQL's driver as it is, of SQLite as JSON."""
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        """The list."""
+        return value if isinstance(value, list) else super().from_db_value(value, expression, connection)
+
 
 class Gathered(Subquery):
-    """The column `item` of a subquery as one JSON list, so that the page stays one statement."""
+    """The column `item` of a subquery as one list, so that the page stays one statement."""
 
-    output_field = JSONField()
+    output_field = GatheredField()
 
     def as_postgresql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> Any:
-        """PostgreSQL's own aggregate."""
-        template = "(SELECT coalesce(jsonb_agg(item), '[]') FROM (%(subquery)s) gathered)"
+        """PostgreSQL's own arrays, which its driver reads."""
+        template = "ARRAY(%(subquery)s)"
         return super().as_sql(compiler, connection, template=template, **context)
 
     def as_sqlite(self, compiler: SQLCompiler, connection: Any, **context: Any) -> Any:
@@ -47,6 +135,7 @@ def tag_names() -> "Subquery[Any]":
     return Gathered(LeadTag.objects.filter(lead=OuterRef("pk")).values(item=F("tag__name")))
 
 
-def external_id_for(api_key_id: int) -> "Subquery[Any]":
-    """What this key calls the lead; null where it has not said."""
-    return Subquery(ExternalId.objects.filter(lead=OuterRef("pk"), api_key_id=api_key_id).values("value")[:1])
+def own_external_id() -> "Subquery[Any]":
+    """What the key that asks calls the lead; null where it has not said."""
+    asking = Parameter(API_KEY, BigIntegerField())
+    return Subquery(ExternalId.objects.filter(lead=OuterRef("pk"), api_key_id=asking).values("value")[:1])

@@ -5,34 +5,44 @@ from typing import Any
 from django.db.models import QuerySet
 
 from apikeys.scopes import Resource
-from calliyo.api.filters import MomentFilter, WordFilter
-from leads.api.base import CRMViewSet, external_id_for, tag_names
+from calliyo.api.filters import TextFilter, WordFilter
+from leads.api.base import CRMViewSet, own_external_id, tag_names
+from leads.api.campaigns import CampaignViewSet
 from leads.api.filters import LeadFilters
+from leads.api.shapes import CustomerShape
+from leads.api.users import UserViewSet
 from leads.models import Customer, LeadStatus, PaymentStatus, StatusRole
 from leads.pictures import CUSTOMER_COLUMNS, Picture, customer_picture, in_order
 
 
 class CustomerFilters(LeadFilters):
-    converted_after = MomentFilter("converted_at", "gte")
-    converted_before = MomentFilter("converted_at", "lt")
     payment_status = WordFilter("payment_status", words=PaymentStatus.values)
+    plan = TextFilter("plan")
+    currency = TextFilter("currency")
 
 
 class CustomerViewSet(CRMViewSet):
     resource = Resource.CUSTOMERS
     model = Customer
     columns = CUSTOMER_COLUMNS
+    shape = CustomerShape
     filters = CustomerFilters
     orderings = ("id", "created_at", "updated_at", "converted_at")
 
-    def rows(self) -> "QuerySet[Any, Any]":
+    @classmethod
+    def expandable(cls) -> dict[str, type[CRMViewSet]]:
+        return {"owner": UserViewSet, "campaign": CampaignViewSet}
+
+    @classmethod
+    def rows(cls) -> "QuerySet[Any, Any]":
         """As `Customer.objects`, but by the status's id: so that one index finds and orders them."""
         customer = LeadStatus.rows.filter(role=StatusRole.CUSTOMER).values("pk")[:1]
         found: QuerySet[Any, Any] = Customer.rows.filter(status=customer)
         return found
 
-    def columns_read(self) -> tuple[Any, ...]:
-        return (*self.columns, tag_names(), external_id_for(self.caller.key.pk))
+    @classmethod
+    def columns_read(cls) -> tuple[Any, ...]:
+        return (*cls.columns, tag_names(), own_external_id())
 
     def pictures(self, rows: list[tuple[Any, ...]]) -> list[Picture]:
         return [

@@ -1,16 +1,30 @@
 """Filters that several resources have: related rows by id, statuses and tags by name, phones, search."""
 
-from typing import Any
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
+from typing import Any, Final
 
 import django_filters
 from django import forms
-from django.db.models import Q, QuerySet, Value
+from django.db.models import BigIntegerField, Q, QuerySet, Value
 from django.db.models.functions import Lower
 
-from calliyo.api.filters import BIGGEST_ID, IdField, RepeatableFilter, StrictFilterSet, TextFilter
-from leads.models import LeadStatus, LeadTag, Tag
+from calliyo.api.filters import (
+    BIGGEST_ID,
+    IdField,
+    MomentFilter,
+    RepeatableFilter,
+    StrictFilterSet,
+    TextFilter,
+)
+from calliyo.statements import Parameter
+from leads.models import ExternalId, LeadStatus, LeadTag, Tag
 from leads.operations.company import company_region
 from leads.phones import PhoneRefused, to_e164
+
+API_KEY: Final = "api_key"  # the parameter of statements that stands for the calling key's id
+MAX_WORDS: Final = 8
 
 
 class IdsFilter(RepeatableFilter):
@@ -83,8 +97,38 @@ class PhoneFilter(django_filters.Filter):
     field_class = PhoneField
 
 
+class WordsFilter(TextFilter):
+    """Rows in which each word stands in any of these fields, case ignored."""
+
+    def __init__(self, *fields: str) -> None:
+        super().__init__(fields[0])
+        self.fields = fields
+
+    def filter(self, qs: Any, value: str | None) -> Any:
+        return qs.filter(with_words(value, self.fields)) if value else qs
+
+
+class ExternalIdFilter(RepeatableFilter):
+    """Leads that the calling key calls by any of these."""
+
+    def __init__(self) -> None:
+        super().__init__("external_id", each=forms.CharField(max_length=255))
+
+    def filter(self, qs: Any, value: list[str] | None) -> Any:
+        own = ExternalId.objects.filter(
+            api_key_id=Parameter(API_KEY, BigIntegerField()), value__in=value or []
+        )
+        return qs.filter(pk__in=own.values("lead")) if value else qs
+
+
 class LeadFilters(StrictFilterSet):
     """What leads and customers are chosen by."""
+
+    first_name = TextFilter("first_name", "iexact")
+    last_name = TextFilter("last_name", "iexact")
+    external_id = ExternalIdFilter()
+    converted_after = MomentFilter("converted_at", "gte")
+    converted_before = MomentFilter("converted_at", "lt")
 
     status = NamedFilter("status", model=LeadStatus)
     tag = TagFilter("tags", model=Tag)
@@ -100,10 +144,15 @@ class LeadFilters(StrictFilterSet):
         phone = searched_phone(text)
         if phone:
             return queryset.filter(phone=phone)
-        words = Q()
-        for word in text.split()[:8]:
-            words &= Q(first_name__icontains=word) | Q(last_name__icontains=word) | Q(email__icontains=word)
-        return queryset.filter(words)
+        return queryset.filter(with_words(text, ("first_name", "last_name", "email")))
+
+
+def with_words(text: str, fields: Iterable[str]) -> Q:
+    """What holds of a row in which each word of `text` stands in any of these fields."""
+    words = Q()
+    for word in text.split()[:MAX_WORDS]:
+        words &= reduce(or_, (Q(**{f"{field}__icontains": word}) for field in fields))
+    return words
 
 
 def searched_phone(text: str) -> str | None:

@@ -13,9 +13,12 @@ from calliyo.api.parameters import check_parameters
 from calliyo.api.problems import FieldError, Refusal
 from calliyo.api.request_id import current_request_id
 from calliyo.api.views import read_id
-from leads.api.base import CRMViewSet, external_id_for, tag_names
+from leads.api.base import CRMViewSet, own_external_id, tag_names
+from leads.api.campaigns import CampaignViewSet
 from leads.api.filters import LeadFilters
 from leads.api.inputs import RowField, StatusField, TextField, named_as_in_json
+from leads.api.shapes import LeadShape
+from leads.api.users import UserViewSet
 from leads.models import Campaign, Lead, User
 from leads.operations.errors import DuplicateExternalId, DuplicatePhone
 from leads.operations.intake import LeadChanges, create_lead, record_repeat, update_lead
@@ -72,10 +75,16 @@ class LeadViewSet(CRMViewSet):
     resource = Resource.LEADS
     model = Lead
     columns = LEAD_COLUMNS
+    shape = LeadShape
     filters = LeadFilters
 
-    def columns_read(self) -> tuple[Any, ...]:
-        return (*self.columns, tag_names(), external_id_for(self.caller.key.pk))
+    @classmethod
+    def expandable(cls) -> dict[str, type[CRMViewSet]]:
+        return {"owner": UserViewSet, "campaign": CampaignViewSet}
+
+    @classmethod
+    def columns_read(cls) -> tuple[Any, ...]:
+        return (*cls.columns, tag_names(), own_external_id())
 
     def pictures(self, rows: list[tuple[Any, ...]]) -> list[Picture]:
         return [

@@ -5,19 +5,22 @@ from typing import Any
 from apikeys.scopes import Resource
 from calliyo.api.filters import StrictFilterSet, TextFilter
 from leads.api.base import CRMViewSet
+from leads.api.filters import WordsFilter
+from leads.api.shapes import TagShape
 from leads.models import Tag
 from leads.pictures import TAG_COLUMNS, Picture, tag_picture
 
 
 class TagFilters(StrictFilterSet):
     name = TextFilter("name", "iexact")
-    search = TextFilter("name", "icontains")
+    search = WordsFilter("name")
 
 
 class TagViewSet(CRMViewSet):
     resource = Resource.TAGS
     model = Tag
     columns = TAG_COLUMNS
+    shape = TagShape
     filters = TagFilters
     default_ordering = "id"
 

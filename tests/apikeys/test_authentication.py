@@ -251,10 +251,10 @@ def test_who_acts_is_forgotten_after_the_request(me):
 
 
 def test_a_database_that_is_away_is_a_503_and_no_log_holds_the_token(me, monkeypatch, capsys, caplog):
-    def fails(self):
+    def fails(self, *_args, **_options):
         raise OperationalError("the database is gone")
 
-    monkeypatch.setattr("django.db.models.query.QuerySet.first", fails)
+    monkeypatch.setattr("apikeys.authentication.Statement.fetch", fails)
     answer = me.get("/public/me")
     assert_problem(answer, 503, "database_unavailable")
     assert answer["Retry-After"]

@@ -13,10 +13,11 @@ from apikeys.callers import Caller, caller_of
 from apikeys.models import APIKey
 from apikeys.permissions import AnyOf
 from apikeys.scopes import Scope, in_order
+from calliyo.api.etags import tagged_answer
 from calliyo.api.pagination import read_limit
 from calliyo.api.parameters import check_parameters
 from calliyo.api.problems import FieldError, Refusal, refuse_values
-from calliyo.api.views import ApiView, tagged_answer
+from calliyo.api.views import ApiView
 from webhooks.catalogue import CATALOGUE, EventType, needed_scope
 from webhooks.feed.page import FeedPage, Reader, bodies_for, first_page, page_behind
 from webhooks.feed.place import uid_of
