@@ -9,19 +9,22 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from leads.models.external_id import ExternalId
 from webhooks.body import body_for
 from webhooks.catalogue import EventType, needed_scope
-from webhooks.delivery.lease import Lease
+from webhooks.delivery.lease import Lease, LeaseLost
 from webhooks.delivery.target import Target
 from webhooks.models import Delivery, DeliveryState, EndpointState, Ordering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
-    """One delivery, ready to be sent. What shares a `lane` goes in order, and waits for what failed before it."""
+    """One delivery, ready to be sent. What shares a `lane` goes in order, and waits for what failed before it.
+
+    `probe`: a down endpoint is tried with it. `passes`: it goes though an earlier one of its lead has just failed.
+    """
 
     delivery_id: int
     lane: int
@@ -31,31 +34,53 @@ class Parcel:
     event_type: str
     message_id: str
     body: bytes
+    probe: bool = False
+    passes: bool = False
 
 
-class LeaseLost(Exception):
-    """Another worker serves the webhook now."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """What is to be sent, of how many rows that were looked at (others were withheld)."""
+
+    parcels: list[Parcel]
+    looked_at: int
 
 
 def claim(
-    target: Target, lease: Lease, *, holder: str, now: datetime, limit: int, busy_leads: Collection[int]
-) -> list[Parcel]:
+    target: Target,
+    lease: Lease,
+    *,
+    holder: str,
+    now: datetime,
+    limit: int,
+    busy_leads: Collection[int],
+    asides_before: datetime | None,
+    only: Collection[int] | None = None,
+) -> Claimed:
     """Up to `limit` due deliveries in the order of their sequence, without the leads that are on their way already.
 
-    Those whose scope has gone are withheld on the way. Raises `LeaseLost`.
+    What was overtaken at `asides_before` or earlier holds its lead's later ones back no more. Those whose scope has
+    gone are withheld on the way. With `only`: these and no others. Raises `LeaseLost`.
     """
-    due = list(_due(target, now, limit, busy_leads))
+    if only is None:
+        due = _due(target, now, limit, busy_leads, asides_before)
+    else:
+        waiting = Delivery.objects.filter(pk__in=only, state=DeliveryState.WAITING)
+        due = list(waiting.select_related("event").order_by("sequence"))
     if not due:
-        return []
+        return Claimed(parcels=[], looked_at=0)
     with transaction.atomic():
         if not _still_ours(lease, holder):
             raise LeaseLost(lease.webhook_id)
         allowed = _withhold(target, due, now)
         _fix_bodies(target, allowed, now)
-    return [_parcel(delivery, target.ordering) for delivery in allowed]
+    parcels = [_parcel(delivery, target.ordering, asides_before) for delivery in allowed]
+    return Claimed(parcels=parcels, looked_at=len(due))
 
 
-def _due(target: Target, now: datetime, limit: int, busy_leads: Collection[int]) -> list[Delivery]:
+def _due(
+    target: Target, now: datetime, limit: int, busy_leads: Collection[int], asides_before: datetime | None
+) -> list[Delivery]:
     waiting = Delivery.objects.filter(
         webhook_id=target.webhook_id, state=DeliveryState.WAITING, sequence__isnull=False
     ).select_related("event")
@@ -64,35 +89,57 @@ def _due(target: Target, now: datetime, limit: int, busy_leads: Collection[int])
         case Ordering.STRICT:
             return [] if busy_leads else _until_not_due(waiting.order_by("sequence")[:limit], now)
         case Ordering.PER_LEAD:
-            found = _heads_and_followers(waiting, due.exclude(lead_id__in=busy_leads), now, limit)
+            in_order = _holding(waiting, asides_before)
+            found = _heads_and_followers(
+                in_order, due.exclude(lead_id__in=busy_leads), now, limit, asides_before
+            )
         case _:
             found = list(due.exclude(lead_id__in=busy_leads).order_by("next_attempt_at", "id")[:limit])
     return sorted(found, key=lambda delivery: delivery.sequence or 0)
 
 
 def _heads_and_followers(
-    waiting: QuerySet[Delivery], due: QuerySet[Delivery], now: datetime, limit: int
+    in_order: QuerySet[Delivery],
+    due: QuerySet[Delivery],
+    now: datetime,
+    limit: int,
+    asides_before: datetime | None,
 ) -> list[Delivery]:
-    """The first of each lead, if it is due, and those behind it that are due as well.
+    """The first of each lead, if it is due, and those behind it that are due as well; `in_order` without the asides.
 
     Within a lead, ids are in the order of the log: they are drawn while the lead's row is locked.
     """
-    before = Delivery.objects.filter(
-        webhook_id=OuterRef("webhook_id"),
-        lead_id=OuterRef("lead_id"),
-        state=DeliveryState.WAITING,
-        id__lt=OuterRef("id"),
+    before = _holding(
+        Delivery.objects.filter(
+            webhook_id=OuterRef("webhook_id"),
+            lead_id=OuterRef("lead_id"),
+            state=DeliveryState.WAITING,
+            id__lt=OuterRef("id"),
+        ),
+        asides_before,
     )
     heads = list(due.filter(~Exists(before)).order_by("next_attempt_at", "id")[:limit])
     room = limit - len(heads)
     if not heads or not room:
         return heads
     leads = {head.lead_id for head in heads}
-    of_those = waiting.filter(lead_id__in=leads).exclude(pk__in=[head.pk for head in heads])
+    of_those = in_order.filter(lead_id__in=leads).exclude(pk__in=[head.pk for head in heads])
     by_lead: dict[int, list[Delivery]] = {}
     for delivery in of_those.order_by("id")[:room]:
         by_lead.setdefault(delivery.lead_id, []).append(delivery)
     return heads + [follower for lane in by_lead.values() for follower in _until_not_due(lane, now)]
+
+
+def _holding(deliveries: QuerySet[Delivery], asides_before: datetime | None) -> QuerySet[Delivery]:
+    """Those that have not stepped aside: they hold their lead's later ones back."""
+    if asides_before is None:
+        return deliveries
+    return deliveries.filter(Q(overtaken_since=None) | Q(overtaken_since__gt=asides_before))
+
+
+def _is_aside(delivery: Delivery, asides_before: datetime | None) -> bool:
+    since = delivery.overtaken_since
+    return since is not None and asides_before is not None and since <= asides_before
 
 
 def _until_not_due(deliveries: Iterable[Delivery], now: datetime) -> list[Delivery]:
@@ -154,8 +201,10 @@ def _fix_bodies(target: Target, deliveries: list[Delivery], now: datetime) -> No
         Delivery.objects.bulk_update(different, ["body"])
 
 
-def _parcel(delivery: Delivery, ordering: Ordering) -> Parcel:
+def _parcel(delivery: Delivery, ordering: Ordering, asides_before: datetime | None) -> Parcel:
     lanes = {Ordering.STRICT: 0, Ordering.PER_LEAD: delivery.lead_id, Ordering.NONE: delivery.pk}
+    if ordering is Ordering.PER_LEAD and _is_aside(delivery, asides_before):
+        lanes[ordering] = -delivery.pk  # should it fail again, what is behind it goes all the same
     text = delivery.event.payload if delivery.body is None else delivery.body
     return Parcel(
         delivery_id=delivery.pk,

@@ -12,30 +12,40 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 
-from webhooks.delivery.claim import LeaseLost, claim
-from webhooks.delivery.clock import database_now
+from webhooks.delivery.claim import Claimed, claim
+from webhooks.delivery.clock import ClockWatch, database_now
+from webhooks.delivery.clock_steps import LeaseWatch, shorten_waits
+from webhooks.delivery.endpoint import facts_before_claim, facts_of
+from webhooks.delivery.gate import Gate
+from webhooks.delivery.health import Facts, Health, asides_before, runs_after
 from webhooks.delivery.lease import (
+    LEASE_SECONDS,
     RENEW_SECONDS,
     Lease,
+    LeaseLost,
     due_webhooks,
     hold,
+    pace,
     release_leases,
     renew_leases,
     sendable,
     take_leases,
 )
 from webhooks.delivery.pokes import Pokes
+from webhooks.delivery.probe import as_probe, next_probe
 from webhooks.delivery.record import Outcome, record, without_answer
-from webhooks.delivery.run import Run, RunThreads, split
-from webhooks.delivery.send import AttemptResult, Sender
+from webhooks.delivery.run import MAX_RUN_SECONDS, Run, RunThreads, split
+from webhooks.delivery.send import Sender
 from webhooks.delivery.sequence import give_positions, number_deliveries
 from webhooks.delivery.target import Target, target_of
-from webhooks.operations import turn_off_gone
+from webhooks.models import OffReason, Webhook
+from webhooks.notices import tell_in_background
+from webhooks.operations import give_up
 from webhooks.secrets import UndecryptableSecret
 
 logger = logging.getLogger(__name__)
@@ -43,7 +53,6 @@ logger = logging.getLogger(__name__)
 SWEEP_SECONDS = 2.0
 TICK_SECONDS = 0.05
 BATCH = 100
-MAX_RUNS = 4
 SLOW_SECONDS = 0.02
 """An attempt that takes longer waits for its receiver: only then is another thread worth its while."""
 MAX_SERVED = 1000
@@ -62,20 +71,23 @@ class Served:
 
     lease: Lease
     runs: list[Run] = field(default_factory=list)
+    gate: Gate = field(default_factory=Gate)
     allowed_runs: int = 1
     slow: bool = False
+    health: Health = Health.HEALTHY
     wanted: bool = True
 
     def room(self) -> int:
         """How many more runs may start now."""
-        if not self.lease.holds():
+        if not self.lease.holds() or (self.runs and not self.gate.is_open):
             return 0
-        return (self.allowed_runs if self.slow else 1) - len(self.runs)
+        side_by_side = self.slow and self.health is Health.HEALTHY
+        return (self.allowed_runs if side_by_side else 1) - len(self.runs)
 
-    def learn(self, result: AttemptResult) -> None:
+    def learn(self, outcome: Outcome) -> None:
         """Takes what one attempt says of the endpoint."""
-        self.slow = result.timings.total >= SLOW_SECONDS
-        self.allowed_runs = min(self.allowed_runs + 1, MAX_RUNS) if result.succeeded else 1
+        self.slow = outcome.result.timings.total >= SLOW_SECONDS
+        self.allowed_runs = runs_after(self.allowed_runs, outcome.answer())
 
     def idle(self) -> bool:
         """Whether there is nothing on its way, and nothing to be done or no right to do it."""
@@ -94,7 +106,10 @@ class Engine:
         self._served: dict[int, Served] = {}
         self._served_lock = threading.Lock()
         self._unrecorded: list[Outcome] = []
-        self._gone: set[int] = set()
+        self._off: dict[int, OffReason] = {}
+        self._clock = ClockWatch()
+        self._leases_seen = LeaseWatch(LEASE_SECONDS)
+        self._no_takeover_before = 0.0
         self._sweep_at = 0.0
         self._stopping = threading.Event()
         self._ended = threading.Event()
@@ -179,15 +194,20 @@ class Engine:
                 finished = run.finished  # read first: what it brought before is then all there
                 while run.outcomes:
                     outcome = run.outcomes.popleft()
-                    served.learn(outcome.result)
+                    served.learn(outcome)
                     self._unrecorded.append(outcome)
                 if finished:
                     served.runs.remove(run)
                     served.wanted = True
         if self._unrecorded:
             self._record()
-        while self._gone:
-            turn_off_gone(self._gone.pop())  # should this fail, the next attempt brings another 410
+        while self._off:
+            self._turn_off(*self._off.popitem())  # should this fail, the next attempt brings it again
+
+    def _turn_off(self, webhook_id: int, reason: OffReason) -> None:
+        if give_up(webhook_id, reason):
+            logger.warning("Webhook %s was turned off: %s", webhook_id, reason.value)
+            tell_in_background()
 
     def _record(self) -> None:
         try:
@@ -201,10 +221,10 @@ class Engine:
     def _write(self, outcomes: Sequence[Outcome]) -> None:
         recorded = record(outcomes, holder=self._holder, schedule=self._schedule, jitter=_jitter)
         self._unrecorded = self._unrecorded[len(outcomes) :]
-        self._gone |= recorded.gone
+        self._off |= dict.fromkeys(recorded.failing, OffReason.FAILING)
+        self._off |= dict.fromkeys(recorded.gone, OffReason.GONE)
         for webhook_id, seconds in recorded.retries.items():
-            if seconds < LONGEST_ALARM:
-                self._pokes.put_after(webhook_id, seconds)
+            self._look_again(webhook_id, seconds)
         if recorded.stale:
             logger.warning(
                 "%d outcomes came under lost leases; their deliveries are sent again", recorded.stale
@@ -216,17 +236,34 @@ class Engine:
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + SWEEP_SECONDS
             give_positions()
-            wanted.update(due_webhooks(database_now()), self._served)
+            now = self._checked_clock()
+            wanted.update(due_webhooks(now, take_over=self._may_take_over()), self._served)
         for webhook_id in wanted & self._served.keys():
             self._served[webhook_id].wanted = True
         return wanted - self._served.keys()
+
+    def _checked_clock(self) -> datetime:
+        """Now by the database; where its clock was stepped, what it has made wrong is put right."""
+        now, step = self._clock.look()
+        if step is not None:
+            if step:
+                logger.warning("The database's clock was stepped by %+.1f s", step)
+            shorten_waits(now, self._schedule)
+        if step and step > 0:
+            # Living leases seem to have run out until they are renewed; nobody takes them over meanwhile.
+            self._no_takeover_before = time.monotonic() + LEASE_SECONDS
+        self._leases_seen.free_the_dead(now)
+        return now
+
+    def _may_take_over(self) -> bool:
+        return time.monotonic() >= self._no_takeover_before
 
     def _lease(self, wanted: set[int]) -> None:
         room = MAX_SERVED - len(self._served)
         if not wanted or room <= 0:
             return
         due = due_webhooks(database_now(), among=wanted)
-        leases = take_leases(due[:room], holder=self._holder) if due else []
+        leases = take_leases(due[:room], holder=self._holder, take_over=self._may_take_over()) if due else []
         with self._served_lock:
             self._served.update((lease.webhook_id, Served(lease)) for lease in leases)
         self._pokes.settle(wanted.difference(due))
@@ -258,8 +295,14 @@ class Engine:
 
     def _start_run(self, served: Served) -> None:
         now = database_now()
-        webhook = sendable(now).select_related("api_key").filter(pk=served.lease.webhook_id).first()
+        webhooks = sendable(now).select_related("api_key", "state")
+        webhook = webhooks.filter(pk=served.lease.webhook_id).first()
         if webhook is None:
+            return
+        facts = facts_of(webhook.state)
+        wait = facts.seconds_to_wait(now)
+        if wait > 0:
+            self._look_again(webhook.pk, wait)
             return
         try:
             target: Target = target_of(webhook, now)
@@ -267,12 +310,53 @@ class Engine:
             logger.error("Webhook %s is held: %s", webhook.pk, error.detail)
             self._hold(webhook.pk, f"held: {error.detail}")
             return
-        busy = frozenset[int]().union(*(run.leads for run in served.runs))
-        parcels = claim(target, served.lease, holder=self._holder, now=now, limit=BATCH, busy_leads=busy)
-        for part in split(parcels, max(1, served.room())):
-            run = Run(target, served.lease, part)
+        facts = facts_before_claim(served.lease, facts, holder=self._holder, now=now, schedule=self._schedule)
+        served.health = facts.health
+        if served.runs and facts.is_down:
+            return  # looked at again when what is under way has ended
+        if not served.runs:
+            served.gate.reopen(failures=0 if facts.is_down else facts.failures_in_a_row)
+        self._send_next(served, webhook, target, facts, now)
+
+    def _send_next(
+        self, served: Served, webhook: Webhook, target: Target, facts: Facts, now: datetime
+    ) -> None:
+        gate = served.gate
+        gate.follow(webhook.rate_limit, _seconds_until(webhook.state.paced_until, now))
+        limit = gate.room(MAX_RUN_SECONDS, BATCH)
+        if not limit and gate.pace is not None:
+            self._look_again(webhook.pk, gate.pace.until_next())
+            return
+        claimed = self._claimed(served, target, facts, now, limit)
+        if gate.pace is not None and claimed.parcels:
+            # Noted before anything is sent: who takes over sends nothing too early.
+            used = timedelta(seconds=gate.pace.used_up(len(claimed.parcels)))
+            pace(served.lease, until=now + used, holder=self._holder)
+        served.wanted = bool(claimed.looked_at and not claimed.parcels)
+        for part in split(claimed.parcels, max(1, served.room())):
+            run = Run(target, served.lease, part, gate)
             served.runs.append(run)
             self._threads.start(run)
+
+    def _claimed(self, served: Served, target: Target, facts: Facts, now: datetime, limit: int) -> Claimed:
+        only = None
+        if facts.is_down:
+            only = next_probe(target.webhook_id, target.ordering, down_since=facts.down_since, now=now)
+        claimed = claim(
+            target,
+            served.lease,
+            holder=self._holder,
+            now=now,
+            limit=limit,
+            busy_leads=frozenset[int]().union(*(run.leads for run in served.runs)),
+            asides_before=asides_before(facts.last_success_at),
+            only=only,
+        )
+        return replace(claimed, parcels=as_probe(claimed.parcels)) if facts.is_down else claimed
+
+    def _look_again(self, webhook_id: int, seconds: float) -> None:
+        if seconds < LONGEST_ALARM:
+            self._pokes.put_after(webhook_id, seconds)
 
     def _hold(self, webhook_id: int, reason: str) -> None:
         hold(webhook_id, until=database_now() + timedelta(seconds=HOLD_SECONDS), reason=reason)
@@ -301,6 +385,10 @@ class Engine:
         with self._served_lock:
             leases = [served.lease for served in self._served.values()]
         renew_leases(leases, holder=self._holder)
+
+
+def _seconds_until(moment: datetime | None, now: datetime) -> float:
+    return 0.0 if moment is None else max(0.0, (moment - now).total_seconds())
 
 
 def _jitter() -> float:
