@@ -28,7 +28,10 @@ KEY_NAME = "Bench of arrivals"
 @contextmanager
 def process(*arguments: str) -> Iterator[None]:
     popen = subprocess.Popen(
-        [sys.executable, "-m", *arguments], stdout=subprocess.DEVNULL, env=dict(os.environ)
+        [sys.executable, "-m", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=dict(os.environ),
     )
     try:
         yield
