@@ -34,22 +34,37 @@ def new_webhooks(address: str, kind: str, count: int) -> list[Webhook]:
 
 def payload(number: int) -> str:
     """A body as a real one is, about a kilobyte."""
+    status = {"id": 4, "name": "Interested"}
     lead = {
-        **{"id": number, "version": 7, "first_name": "Asha", "last_name": "Verma", "phone": f"+9198{number:08d}"},
-        **{"email": f"asha{number}@example.com", "status": {"id": 4, "name": "Interested"}, "owner_id": 12},
-        **{"campaign_id": 3, "source": "website", "tags": ["hot", "delhi"], "external_id": None},
-        **{"created_at": "2026-11-20T09:12:44.120Z", "updated_at": "2026-11-24T22:48:22.123Z"},
+        "id": number,
+        "version": 7,
+        "first_name": "Asha",
+        "last_name": "Verma",
+        "phone": f"+9198{number:08d}",
+        "email": f"asha{number}@example.com",
+        "status": status,
+        "owner_id": 12,
+        "campaign_id": 3,
+        "source": "website",
+        "tags": ["hot", "delhi"],
+        "external_id": None,
+        "created_at": "2026-11-20T09:12:44.120Z",
+        "updated_at": "2026-11-24T22:48:22.123Z",
         "converted_at": None,
     }
     changes = {
-        "status": {"from": {"id": 2, "name": "Contacted"}, "to": lead["status"]},
+        "status": {"from": {"id": 2, "name": "Contacted"}, "to": status},
         "tags": {"from": ["delhi"], "to": lead["tags"]},
     }
-    return orjson.dumps({
-        **{"id": f"evt_{uuid.uuid4().hex}", "type": TYPE, "timestamp": "2026-11-24T22:48:22.130Z"},
-        **{"api_version": "2026-11-01", "data": {"lead": lead, "changes": changes}},
+    body = {
+        "id": f"evt_{uuid.uuid4().hex}",
+        "type": TYPE,
+        "timestamp": "2026-11-24T22:48:22.130Z",
+        "api_version": "2026-11-01",
         "actor": {"type": "user", "id": 12, "name": "Ravi Kumar", "request_id": uuid.uuid4().hex},
-    }).decode()  # fmt: skip
+        "data": {"lead": lead, "changes": changes},
+    }
+    return orjson.dumps(body).decode()
 
 
 def queue(webhooks: Sequence[Webhook], count: int, *, leads: int | None = None) -> float:
@@ -73,7 +88,12 @@ def queue(webhooks: Sequence[Webhook], count: int, *, leads: int | None = None) 
             )
             rows = [
                 Delivery(
-                    webhook=hook, event=event, type=TYPE, lead_id=event.lead_id, created_at=now, next_attempt_at=now
+                    webhook=hook,
+                    event=event,
+                    type=TYPE,
+                    lead_id=event.lead_id,
+                    created_at=now,
+                    next_attempt_at=now,
                 )
                 for event in made
                 for hook in webhooks

@@ -38,7 +38,7 @@ BASELINE_WORKER = (
 
 
 def session_loop(address: str, secret: str) -> float:
-    """The same bodies with the same two signatures, one after another; nothing is read from or written to a database."""
+    """The same bodies with the same two signatures, one after another; no database in it."""
     target = Target(
         webhook_id=1,
         api_key_id=1,

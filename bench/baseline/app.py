@@ -21,8 +21,8 @@ app.conf.task_default_queue = QUEUE
 app.conf.task_ignore_result = True
 
 
-@app.task(bind=True, max_retries=10)  # type: ignore[untyped-decorator]  # celery's stubs say nothing of it
-def deliver(self, delivery_id: int) -> None:  # type: ignore[no-untyped-def]  # a task's self is Celery's own
+@app.task(autoretry_for=(requests.RequestException,), default_retry_delay=5, max_retries=10)
+def deliver(delivery_id: int) -> None:
     delivery = PlainDelivery.objects.get(pk=delivery_id)
     body = delivery.payload.encode()
     timestamp = int(time.time())
@@ -36,10 +36,7 @@ def deliver(self, delivery_id: int) -> None:  # type: ignore[no-untyped-def]  # 
         ),
     }
     began = time.monotonic()
-    try:
-        response = requests.post(delivery.url, data=body, headers=headers, timeout=15)
-    except requests.RequestException as error:
-        raise self.retry(exc=error, countdown=5) from error
+    response = requests.post(delivery.url, data=body, headers=headers, timeout=15)
     PlainLog.objects.create(
         delivery=delivery,
         request_headers=headers,

@@ -1,5 +1,7 @@
 """The baseline's tables."""
 
+from typing import ClassVar, Self
+
 from django.db import connection, models
 
 
@@ -13,6 +15,8 @@ class PlainDelivery(models.Model):
     payload = models.TextField()
     status = models.CharField(max_length=9, default="waiting", db_index=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[models.Manager[Self]] = models.Manager()
 
     class Meta:
         app_label = "bench"
@@ -31,11 +35,13 @@ class PlainLog(models.Model):
     milliseconds = models.FloatField()
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects: ClassVar[models.Manager[Self]] = models.Manager()
+
     class Meta:
         app_label = "bench"
 
     def __str__(self) -> str:
-        return f"{self.status} for {self.delivery_id}"
+        return f"{self.status} after {self.milliseconds:.0f} ms"
 
 
 def make_tables() -> None:

@@ -1,4 +1,4 @@
-"""Many rows in one statement. The engine writes thousands a second: an object or a round trip each would be too much."""
+"""Many rows in one statement: the engine writes thousands a second, too many for an object or a round trip each."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -22,9 +22,7 @@ def insert_rows(table: str, columns: Mapping[str, str], rows: Sequence[Row]) -> 
     names = ", ".join(columns)
     if connection.vendor == "postgresql":
         shape = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-        statement = (
-            f"INSERT INTO {table} ({names}) SELECT {names} FROM json_to_recordset(%s::json) AS fresh ({shape})"  # noqa: S608  # no value
-        )
+        statement = f"INSERT INTO {table} ({names}) SELECT {names} FROM json_to_recordset(%s::json) AS fresh ({shape})"  # noqa: S608  # no value
         with connection.cursor() as cursor:
             cursor.execute(statement, [orjson.dumps(rows).decode()])
         return

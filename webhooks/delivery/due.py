@@ -69,7 +69,7 @@ _PER_LEAD = f"""
         ORDER BY d.id LIMIT {{limit}} - (SELECT count(*) FROM heads)
     )
     SELECT id FROM heads UNION ALL SELECT id FROM followers
-"""
+"""  # noqa: S608  # no value
 _STRICT = f"SELECT d.id FROM webhooks_delivery AS d WHERE {_WAITING} ORDER BY d.sequence LIMIT {{limit}}"  # noqa: S608  # no value
 _NONE = (
     f"SELECT d.id FROM webhooks_delivery AS d WHERE {_DUE} ORDER BY d.next_attempt_at, d.id LIMIT {{limit}}"  # noqa: S608  # no value
@@ -117,7 +117,8 @@ def _rows(wishes: Sequence[Wish], chosen: str, now: datetime) -> Iterable[tuple[
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, {"now": now})
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def _rows_of_one(wish: Wish, chosen: str, now: datetime) -> Iterable[tuple[Any, ...]]:
@@ -130,7 +131,8 @@ def _rows_of_one(wish: Wish, chosen: str, now: datetime) -> Iterable[tuple[Any, 
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, {"now": connection.ops.adapt_datetimefield_value(now)})
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def _without_gaps(deliveries: Sequence[Due], ordering: Ordering) -> list[Due]:

@@ -276,7 +276,8 @@ class Engine:
                 self._hold(webhook.pk, f"held: {error.detail}")
                 continue
             except Exception as error:
-                self._hold_after_fault(webhook.pk, error)
+                logger.exception("Webhook %s is held after a fault in the engine", webhook.pk)
+                self._hold(webhook.pk, f"held: a fault in Calliyo ({type(error).__name__})")
                 continue
             busy = frozenset[int]().union(*(run.leads for run in served.runs))
             limit = min(share, served.limit())
@@ -289,8 +290,10 @@ class Engine:
         except (DatabaseError, InterfaceError):
             raise
         except Exception as error:
+            webhook_ids = [wish.target.webhook_id for wish in wishes]
+            logger.exception("A fault in the claim for webhooks %s", webhook_ids)
             if len(wishes) == 1:
-                self._hold_after_fault(wishes[0].target.webhook_id, error)
+                self._hold(webhook_ids[0], f"held: a fault in Calliyo ({type(error).__name__})")
                 return
             for wish in wishes:  # one by one: which of them is it about?
                 self._start_runs([wish], now)
@@ -310,10 +313,6 @@ class Engine:
         served.runs.append(run)
         if behind is None or not behind.go_on_with(run):
             self._threads.start(run)
-
-    def _hold_after_fault(self, webhook_id: int, error: Exception) -> None:
-        logger.error("Webhook %s is held after a fault in the engine", webhook_id, exc_info=error)
-        self._hold(webhook_id, f"held: a fault in Calliyo ({type(error).__name__})")
 
     def _hold(self, webhook_id: int, reason: str) -> None:
         hold(webhook_id, until=database_now() + timedelta(seconds=HOLD_SECONDS), reason=reason)
