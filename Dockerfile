@@ -13,7 +13,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 RUN useradd --system --uid 10001 --home-dir /var/lib/calliyo --create-home calliyo
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
-COPY manage.py Procfile ./
+COPY manage.py Procfile gunicorn.conf.py ./
 COPY calliyo calliyo
 COPY apikeys apikeys
 COPY leads leads

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from apikeys.permissions import AnyKey, HasScope
+from apikeys.permissions import AnyKey, AnyOf, HasScope
 from apikeys.scopes import Resource
 
 PUBLIC = "public/"
@@ -38,7 +38,7 @@ def _walked(patterns: list[Any], start: str) -> Iterator[tuple[str, Any]]:
 
 
 def _declares(view: Any) -> bool:
-    return isinstance(getattr(view, "resource", None), Resource | AnyKey)
+    return isinstance(getattr(view, "resource", None), Resource | AnyKey | AnyOf)
 
 
 def _undeclared(route: str, view: Any) -> CheckMessage:

@@ -1,5 +1,6 @@
 """Which scope a request needs: the view's declared resource and the method say it, nothing else does."""
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
@@ -22,6 +23,13 @@ class AnyKey(Enum):
 ANY_KEY: Final = AnyKey.ANY_KEY
 
 
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Declared instead of a resource by what several scopes let read; what each of them shows, the view decides."""
+
+    scopes: tuple[Scope, ...]
+
+
 class HasScope(BasePermission):
     """Lets a key in that holds the scope of the view's `resource`; a view without one lets in nobody."""
 
@@ -30,16 +38,24 @@ class HasScope(BasePermission):
         if not isinstance(request.auth, Caller):
             return False
         resource = getattr(view, "resource", None)
-        if not isinstance(resource, Resource | AnyKey):
+        if not isinstance(resource, Resource | AnyKey | AnyOf):
             raise _refused("This address is not open to API keys.")
         if resource is ANY_KEY or not _is_served(request, view):
             return True
-        needed = needed_scope(resource, request.method or "")
-        if needed is None:
-            raise _refused(f"No API key can change {resource.value}.")
-        if needed not in request.auth.scopes:
-            raise _refused(f"The API key lacks the scope {needed.value}.", needed)
+        needed = needed_scopes(resource, request.method or "")
+        if not needed:
+            raise _refused("No API key can change this.")
+        if request.auth.scopes.isdisjoint(needed):
+            raise _refused(f"The API key lacks the scope {' or '.join(needed)}.", *needed)
         return True
+
+
+def needed_scopes(resource: Resource | AnyOf, method: str) -> tuple[Scope, ...]:
+    """The scopes of which `method` on `resource` needs one; none where the product grants none."""
+    if isinstance(resource, AnyOf):
+        return resource.scopes if method in _READING else ()
+    needed = needed_scope(resource, method)
+    return () if needed is None else (needed,)
 
 
 def needed_scope(resource: Resource, method: str) -> Scope | None:
@@ -53,9 +69,9 @@ def _is_served(request: Request, view: Any) -> bool:
     return method != "options" and method in view.http_method_names and hasattr(view, method)
 
 
-def _refused(detail: str, needed: Scope | None = None) -> Refusal:
+def _refused(detail: str, *needed: Scope) -> Refusal:
     challenge = 'Bearer realm="calliyo", error="insufficient_scope"'
-    if needed is not None:
-        challenge += f', scope="{needed.value}"'
+    if needed:
+        challenge += f', scope="{" ".join(needed)}"'
     headers = {"WWW-Authenticate": challenge}
     return Refusal(status=403, code="insufficient_scope", detail=detail, headers=headers)

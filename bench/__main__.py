@@ -94,7 +94,8 @@ SHOW: dict[str, Callable[[str, Mapping[str, Any]], None]] = {
 
 
 def new_table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
+    console.print(f"\n[bold]{title}[/]")  # as a table's own title it would be broken to the table's width
+    table = Table()
     for column in columns:
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     return table

@@ -54,7 +54,7 @@ def seconds_to_address(clone: Path) -> float:
         raise SystemExit(f"make run never said {READY!r}.")
     finally:
         os.killpg(process.pid, signal.SIGINT)
-        process.stdout.close()
+        process.stdout.read()  # to its end: all that was started has ended, too
         process.wait()
 
 

@@ -17,7 +17,10 @@ WORKER = (
 def process(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """`python -m arguments`, ended with the block."""
     popen = subprocess.Popen(
-        [sys.executable, "-m", *arguments], stdout=subprocess.DEVNULL, env={**os.environ, **environment}
+        [sys.executable, "-m", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **environment},
     )
     try:
         yield popen

@@ -5,7 +5,7 @@ import threading
 import time
 from http import HTTPStatus
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -61,7 +61,7 @@ def healthz(_request: HttpRequest) -> HttpResponseBase:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-    except DatabaseError as error:
+    except Error as error:
         logger.warning("The database does not answer: %r", error)
         return JsonResponse({"database": "down", "broker": broker}, status=HTTPStatus.SERVICE_UNAVAILABLE)
     return JsonResponse({"database": "ok", "broker": broker})

@@ -147,6 +147,11 @@ if not CALLIYO_WEBHOOK_RETRY_SCHEDULE or not all(0 <= wait < inf for wait in CAL
 CALLIYO_WEBHOOK_ALLOWED_NETWORKS = networks("CALLIYO_WEBHOOK_ALLOWED_NETWORKS")
 CALLIYO_TRUSTED_PROXIES = networks("CALLIYO_TRUSTED_PROXIES")
 
+# The web server's threads (Procfile). Readers who wait for events may hold half of them.
+WEB_THREADS = int(number("WEB_THREADS", default=32))
+if WEB_THREADS < 2:
+    refuse("WEB_THREADS must be 2 or more: a reader who waits for events holds one.")
+
 CALLIYO_METRICS_TOKEN = env.str("CALLIYO_METRICS_TOKEN", default="")
 
 # ── The application ─────────────────────────────────────────────────────────────────────────────────────
@@ -262,6 +267,7 @@ CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for ever: the engine delivers without a broker, too
 CELERY_TIMEZONE = "UTC"
 
 # ── The public API ──────────────────────────────────────────────────────────────────────────────────────

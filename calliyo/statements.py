@@ -15,5 +15,9 @@ def fetch(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
             rows: list[tuple[Any, ...]] = cursor.fetchall()
             return rows
     connection.ensure_connection()
+    if connection.connection.prepare_threshold is None:
+        connection.connection.prepare_threshold = (
+            0  # Django's own cursors bind on their side and prepare nothing
+        )
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         return cursor.execute(sql, parameters, prepare=True).fetchall()

@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -114,15 +115,23 @@ class Supervisor:
         """Returns once all processes have ended after SIGINT, SIGTERM or SIGHUP."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._note_request)
-        while self._stopping_since is None or any(process.running for process in self.processes):
-            if self._asked_to_stop:
-                self._go_on_stopping(time.monotonic())
-            else:
-                self._start_due(time.monotonic())
-            for key, _events in self._selector.select(timeout=0.2):
-                self._read(key.data, key.fd)
+        try:
+            while self._stopping_since is None or any(process.running for process in self.processes):
+                self._turn()
+        finally:
+            # Whatever went wrong here: what runs in sessions of its own would live on, and hold the port.
             for process in self.processes:
-                process.kill_orphans()
+                process.kill_all()
+
+    def _turn(self) -> None:
+        if self._asked_to_stop:
+            self._go_on_stopping(time.monotonic())
+        else:
+            self._start_due(time.monotonic())
+        for key, _events in self._selector.select(timeout=0.2):
+            self._read(key.data, key.fd)
+        for process in self.processes:
+            process.kill_orphans()
 
     def _note_request(self, _number: int, _frame: FrameType | None) -> None:
         self._asked_to_stop += 1
@@ -130,7 +139,7 @@ class Supervisor:
     def _go_on_stopping(self, now: float) -> None:
         if self._stopping_since is None:
             self._stopping_since = now
-            print("\nStopping …", flush=True)
+            self._say("\nStopping …")
             for process in self.processes:
                 process.signal(signal.SIGTERM)
         # Asked twice: whoever asks does not want to wait.
@@ -161,7 +170,15 @@ class Supervisor:
         if self._colours:
             colour = COLOURS[self.processes.index(process) % len(COLOURS)]
             prefix = f"\x1b[{colour}m{prefix}\x1b[0m"
-        print(prefix, line, flush=True)
+        self._say(f"{prefix} {line}")
+
+    def _say(self, text: str) -> None:
+        try:
+            print(text, flush=True)
+        except OSError:
+            # The terminal has gone, or who read our output: nobody is left to stop this later.
+            sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (open until the end)
+            self._asked_to_stop = self._asked_to_stop or 1
 
 
 def announce_when_ready(address: str) -> None:
@@ -171,7 +188,7 @@ def announce_when_ready(address: str) -> None:
         try:
             with opener.open(f"{address}/healthz", timeout=2):
                 break
-        except OSError:
+        except (OSError, HTTPException):
             time.sleep(0.1)
     print(f"\nCalliyo is ready: {address}/settings?tab=api   (Ctrl-C stops it)\n", flush=True)
 

@@ -16,6 +16,6 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("admin/", admin.site.urls),
     path("public/", include("leads.api.urls")),
-    path("public/", include("webhooks.api")),
+    path("public/", include("webhooks.api.urls")),
     path("", include("calliyo.pages.urls")),
 ]

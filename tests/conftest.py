@@ -121,7 +121,7 @@ def start_web(transactional_db, tmp_path):
             "gunicorn", "calliyo.wsgi", "--preload", "--bind", f"127.0.0.1:{port}",
             "--worker-class", "gthread", "--workers", "1", "--threads", "8", "--no-control-socket",
             log=tmp_path / f"web-{len(running)}.log",
-            environment=environment_of_processes(PORT=str(port), BASE_URL=address, **environment),
+            environment=environment_of_processes(PORT=str(port), BASE_URL=address, WEB_THREADS="8", **environment),
         )  # fmt: skip
         web.address = address
         running.append(web)

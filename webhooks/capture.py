@@ -5,13 +5,12 @@ of work; their difference is what happened. A picture that was taken in a savepo
 """
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
 
 from calliyo.publisher import poke_webhooks
-from calliyo.unit_of_work import Marker, UnitOfWork, living_markers
+from calliyo.unit_of_work import UnitOfWork
 from leads import signals
 from leads.models import Call, FollowUp, Lead, LeadStatus, Note
 from leads.models.locking import Row, chunks
@@ -29,34 +28,9 @@ from leads.pictures import (
     tags_of,
 )
 from webhooks.catalogue import EventType
+from webhooks.collected import CAPTURED, Collected, Seen
 from webhooks.facts import Fact, lead_facts
 from webhooks.recording import record
-
-CAPTURED = (Lead, Call, FollowUp, Note)
-
-
-@dataclass(slots=True)
-class First:
-    """The first picture of a row: its values under the lock, None when the unit made it."""
-
-    row: Row | None
-    marker: Marker
-
-
-@dataclass(slots=True)
-class Collected:
-    """What a unit of work has touched so far."""
-
-    rows: dict[type[Any], dict[int, First]] = field(default_factory=lambda: {model: {} for model in CAPTURED})
-    tags: dict[int, tuple[list[str], Marker]] = field(default_factory=dict)
-
-    def forget_rolled_back(self) -> None:
-        """Drops what was seen in savepoints that are no more."""
-        living = living_markers()
-        for pictures in self.rows.values():
-            for pk in [pk for pk, first in pictures.items() if first.marker not in living]:
-                del pictures[pk]
-        self.tags = {pk: seen for pk, seen in self.tags.items() if seen[1] in living}
 
 
 def connect() -> None:
@@ -68,6 +42,7 @@ def connect() -> None:
         signals.rows_created.connect(
             _rows_created, sender=model, dispatch_uid=f"capture.created.{model.__name__}"
         )
+    signals.rows_written.connect(_leads_written, sender=Lead, dispatch_uid="capture.written")
     signals.tags_changing.connect(_tags_changing, sender=Lead, dispatch_uid="capture.tags")
 
 
@@ -80,38 +55,39 @@ def _collected(unit: UnitOfWork) -> Collected:
 
 
 def _rows_changing(sender: type[Any], unit: UnitOfWork, rows: dict[int, Row], **_: Any) -> None:
-    pictures = _collected(unit).rows[sender]
-    marker = unit.marker()
-    for pk, row in rows.items():
-        known = pictures.get(pk)
-        if known is None or not unit.survives(known.marker):
-            pictures[pk] = First(row, marker)
+    _collected(unit).saw_first(sender, rows, unit)
 
 
 def _rows_created(sender: type[Any], unit: UnitOfWork, pks: Collection[int], **_: Any) -> None:
     marker = unit.marker()
-    _collected(unit).rows[sender].update((pk, First(None, marker)) for pk in pks)
+    _collected(unit).first[sender].update((pk, Seen(None, marker)) for pk in pks)
+
+
+def _leads_written(sender: type[Any], unit: UnitOfWork, rows: dict[int, Row | None], **_: Any) -> None:
+    marker = unit.marker()
+    _collected(unit).last_leads.update((pk, Seen(row, marker)) for pk, row in rows.items())
 
 
 def _tags_changing(sender: type[Any], unit: UnitOfWork, pks: Collection[int], **_: Any) -> None:
     collected, marker = _collected(unit), unit.marker()
-    unseen = [pk for pk in pks if pk not in collected.tags or not unit.survives(collected.tags[pk][1])]
+    known = collected.first_tags
+    unseen = [pk for pk in pks if pk not in known or not unit.survives(known[pk][1])]
     for keys in chunks(unseen):
         # Asked after the lock, in a statement of its own: what a rival changed while we waited is seen.
         names = tags_of(keys)
-        collected.tags.update((pk, (names.get(pk, []), marker)) for pk in keys)
+        known.update((pk, (names.get(pk, []), marker)) for pk in keys)
 
 
 def _write_down(unit: UnitOfWork, collected: Collected) -> None:
     """Compares first and last pictures, and writes the events and deliveries."""
     collected.forget_rolled_back()
     others = [*_call_facts(collected), *_follow_up_facts(unit, collected), *_note_facts(collected)]
-    shown = {*collected.rows[Lead], *(fact.lead_id for fact in others)}
-    leads = _last_leads(shown)
+    shown = {*collected.first[Lead], *(fact.lead_id for fact in others)}
+    leads = _last_leads(shown, collected)
     facts: list[Fact] = []
-    if collected.rows[Lead]:
+    if collected.first[Lead]:
         names = _status_names(collected, leads)
-        for pk, first in collected.rows[Lead].items():
+        for pk, first in collected.first[Lead].items():
             if pk in leads:
                 before = (
                     None if first.row is None else _first_lead(pk, first.row, leads[pk], collected, names)
@@ -125,9 +101,17 @@ def _write_down(unit: UnitOfWork, collected: Collected) -> None:
             transaction.on_commit(lambda: poke_webhooks(told), robust=True)
 
 
-def _last_leads(pks: Iterable[int]) -> dict[int, Picture]:
+def _last_leads(pks: Iterable[int], collected: Collected) -> dict[int, Picture]:
+    """The leads as they are now, as far as they exist; read once, but for those that a plain save has told."""
     leads: dict[int, Picture] = {}
-    for keys in chunks(pks):
+    unknown = []
+    for pk in pks:
+        picture = collected.known_lead(pk)
+        if picture is None:
+            unknown.append(pk)
+        else:
+            leads[pk] = picture
+    for keys in chunks(unknown):
         leads |= read_leads(keys)
     return leads
 
@@ -137,7 +121,7 @@ def _first_lead(pk: int, row: Row, last: Picture, collected: Collected, names: d
     status = row["status_id"]
     name = last["status"]["name"] if status == last["status"]["id"] else names.get(status, "")
     columns = tuple(name if column == "status__name" else row[column] for column in LEAD_COLUMNS)
-    tags, _ = collected.tags.get(pk, (last["tags"], None))
+    tags, _ = collected.first_tags.get(pk, (last["tags"], None))
     return lead_picture(columns, tags=tags)
 
 
@@ -145,15 +129,15 @@ def _status_names(collected: Collected, leads: dict[int, Picture]) -> dict[int, 
     """The names of the statuses that leads have left."""
     left = {
         first.row["status_id"]
-        for pk, first in collected.rows[Lead].items()
+        for pk, first in collected.first[Lead].items()
         if first.row is not None and pk in leads and first.row["status_id"] != leads[pk]["status"]["id"]
     }
     return dict(LeadStatus.rows.filter(pk__in=left).values_list("pk", "name")) if left else {}
 
 
 def _last_rows(
-    model: type[Any], columns: tuple[str, ...], pictures: dict[int, First], more: str | None = None
-) -> Iterable[tuple[First, tuple[Any, ...], Any]]:
+    model: type[Any], columns: tuple[str, ...], pictures: dict[int, Seen], more: str | None = None
+) -> Iterable[tuple[Seen, tuple[Any, ...], Any]]:
     """First picture, last row in `columns`, and the last value of `more`, in the order of their first touch."""
     last: dict[int, tuple[Any, ...]] = {}
     names = columns if more is None else (*columns, more)
@@ -166,7 +150,7 @@ def _last_rows(
 
 
 def _call_facts(collected: Collected) -> Iterable[Fact]:
-    open_before = _only(collected.rows[Call], lambda row: row["completed_at"] is None)
+    open_before = _only(collected.first[Call], lambda row: row["completed_at"] is None)
     for _, row, completed_at in _last_rows(Call, CALL_COLUMNS, open_before, "completed_at"):
         if completed_at is not None:
             picture = call_picture(row)
@@ -174,7 +158,7 @@ def _call_facts(collected: Collected) -> Iterable[Fact]:
 
 
 def _follow_up_facts(unit: UnitOfWork, collected: Collected) -> Iterable[Fact]:
-    open_before = _only(collected.rows[FollowUp], lambda row: row["resolved_at"] is None)
+    open_before = _only(collected.first[FollowUp], lambda row: row["resolved_at"] is None)
     for first, row, resolved_at in _last_rows(FollowUp, FOLLOW_UP_COLUMNS, open_before, "resolved_at"):
         picture = follow_up_picture(row, now=unit.stamp())
         if first.row is None:
@@ -184,11 +168,11 @@ def _follow_up_facts(unit: UnitOfWork, collected: Collected) -> Iterable[Fact]:
 
 
 def _note_facts(collected: Collected) -> Iterable[Fact]:
-    for _, row, _ in _last_rows(Note, NOTE_COLUMNS, _only(collected.rows[Note], lambda _: False)):
+    for _, row, _ in _last_rows(Note, NOTE_COLUMNS, _only(collected.first[Note], lambda _: False)):
         picture = note_picture(row)
         yield Fact(EventType.NOTE_ADDED, picture["lead_id"], {"note": picture})
 
 
-def _only(pictures: dict[int, First], wanted: Callable[[Row], bool]) -> dict[int, First]:
+def _only(pictures: dict[int, Seen], wanted: Callable[[Row], bool]) -> dict[int, Seen]:
     """Those that the unit made, and those whose first picture is wanted."""
     return {pk: first for pk, first in pictures.items() if first.row is None or wanted(first.row)}

@@ -52,6 +52,26 @@ class Event(models.Model):
         return f"evt_{self.uid.hex}"
 
 
+class PrunedLog(models.Model):
+    """How far the log of events was pruned (one row, none before the first pruning): what a reader's place is
+    judged by. A pruned event's uid is at most `highest_uid`.
+    """
+
+    ONLY_ID = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY_ID, editable=False)
+    position = models.BigIntegerField("highest position that was pruned", default=0)
+    uid = models.UUIDField("the event that was there", null=True)
+    highest_uid = models.UUIDField("the greatest uid that was pruned", null=True)
+
+    class Meta:
+        verbose_name_plural = "pruned log"
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="pruned_log_is_one_row")]
+
+    def __str__(self) -> str:
+        return f"pruned up to {self.position}"
+
+
 class Ordering(models.TextChoices):
     PER_LEAD = "per_lead"
     STRICT = "strict"

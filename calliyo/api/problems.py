@@ -68,6 +68,7 @@ _TITLES: Final[dict[str, str]] = {
     "duplicate_phone": "A lead with this phone number exists",
     "duplicate_external_id": "A lead with this external_id exists",
     "invalid_cursor": "The cursor is not one that this list gave",
+    "cursor_expired": "Events after this place are no longer kept",
     "database_unavailable": "The database is away",
 }
 

@@ -215,11 +215,7 @@ class ResourceViewSet(ViewSetMixin, ApiView):
 
     def object_answer(self, picture: Mapping[str, Any], *, status: int = 200) -> HttpResponse:
         """`picture` as an answer with its `ETag`, or 304 where the caller has this very answer."""
-        content = orjson.dumps(picture)
-        etag = f'"{picture["version"]}.{hashlib.sha256(content).hexdigest()[:16]}"'
-        if self.request.method in _READING and etag in _etags(self.request, "If-None-Match"):
-            return HttpResponse(status=304, headers={"ETag": etag})
-        return HttpResponse(content, status=status, content_type="application/json", headers={"ETag": etag})
+        return tagged_answer(self.request, orjson.dumps(picture), version=picture["version"], status=status)
 
     def check_if_match(self, pk: int) -> None:
         """Refuses with 412 when `If-Match` names another version than the row's, which is locked from here."""
@@ -242,6 +238,14 @@ class PublicRouter(SimpleRouter):
     def __init__(self) -> None:
         super().__init__()
         self.trailing_slash = "/?"
+
+
+def tagged_answer(request: Request, content: bytes, *, version: int, status: int = 200) -> HttpResponse:
+    """`content` (JSON) as an answer with its `ETag`, or 304 where the caller has this very answer."""
+    etag = f'"{version}.{hashlib.sha256(content).hexdigest()[:16]}"'
+    if request.method in _READING and etag in _etags(request, "If-None-Match"):
+        return HttpResponse(status=304, headers={"ETag": etag})
+    return HttpResponse(content, status=status, content_type="application/json", headers={"ETag": etag})
 
 
 def read_id(text: str) -> int:

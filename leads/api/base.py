@@ -50,8 +50,3 @@ def tag_names() -> "Subquery[Any]":
 def external_id_for(api_key_id: int) -> "Subquery[Any]":
     """What this key calls the lead; null where it has not said."""
     return Subquery(ExternalId.objects.filter(lead=OuterRef("pk"), api_key_id=api_key_id).values("value")[:1])
-
-
-def in_order(names: list[str]) -> list[str]:
-    """Tags as a lead shows them: alphabetical without regard to case."""
-    return sorted(names, key=lambda name: (name.casefold(), name))

@@ -6,10 +6,10 @@ from django.db.models import QuerySet
 
 from apikeys.scopes import Resource
 from calliyo.api.filters import MomentFilter, WordFilter
-from leads.api.base import CRMViewSet, external_id_for, in_order, tag_names
+from leads.api.base import CRMViewSet, external_id_for, tag_names
 from leads.api.filters import LeadFilters
 from leads.models import Customer, LeadStatus, PaymentStatus, StatusRole
-from leads.pictures import CUSTOMER_COLUMNS, Picture, customer_picture
+from leads.pictures import CUSTOMER_COLUMNS, Picture, customer_picture, in_order
 
 
 class CustomerFilters(LeadFilters):

@@ -13,14 +13,14 @@ from calliyo.api.parameters import check_parameters
 from calliyo.api.problems import FieldError, Refusal
 from calliyo.api.request_id import current_request_id
 from calliyo.api.views import read_id
-from leads.api.base import CRMViewSet, external_id_for, in_order, tag_names
+from leads.api.base import CRMViewSet, external_id_for, tag_names
 from leads.api.filters import LeadFilters
 from leads.api.inputs import RowField, StatusField, TextField, named_as_in_json
 from leads.models import Campaign, Lead, User
 from leads.operations.errors import DuplicateExternalId, DuplicatePhone
 from leads.operations.intake import LeadChanges, create_lead, record_repeat, update_lead
 from leads.operations.tags import find_tags
-from leads.pictures import LEAD_COLUMNS, Picture, lead_picture
+from leads.pictures import LEAD_COLUMNS, Picture, in_order, lead_picture
 
 MAX_TAGS = 50
 # What tells or decides how the team works: not for a form that stands in public.

@@ -20,7 +20,7 @@ from django.db.models.functions import Greatest
 from calliyo.fields import MomentField
 from calliyo.unit_of_work import UnitOfWork, part_of_unit
 from leads.models.locking import CHUNK, Row, attnames, chunks, lock_rows, read_locked
-from leads.signals import rows_changing, rows_created
+from leads.signals import rows_changing, rows_created, rows_written
 
 M = TypeVar("M", bound="Written")
 
@@ -45,6 +45,7 @@ class WrittenQuerySet(models.QuerySet[M]):
             for keys in chunks(rows):
                 count += models.QuerySet.update(base.filter(pk__in=keys), **stamped)
             model.after_update(unit, rows, by_name.keys())
+            model.announce_written(unit, dict.fromkeys(rows))
             touch(unit, touched)
             self._result_cache = None
             return count
@@ -73,6 +74,7 @@ class WrittenQuerySet(models.QuerySet[M]):
                 deleted += part
                 for name, count in names.items():
                     by_model[name] = by_model.get(name, 0) + count
+            model.announce_written(unit, dict.fromkeys(rows))
             touch(unit, touched)
             self._result_cache = None
             return deleted, by_model
@@ -119,6 +121,7 @@ class WrittenQuerySet(models.QuerySet[M]):
                 unit, [obj.pk for obj, row in zip(created, existing, strict=True) if row is None]
             )
             model.after_update(unit, before, update_fields or ())
+            model.announce_written(unit, dict.fromkeys(obj.pk for obj in created))
             touch(unit, touched)
             return created
 
@@ -227,6 +230,24 @@ class Written(models.Model):
     def announce_shown(cls, unit: UnitOfWork, rows: dict[int, Row]) -> None:
         """Tells that what these locked rows show of other rows is about to change."""
 
+    @classmethod
+    def announce_written(cls, unit: UnitOfWork, rows: dict[int, Row | None]) -> None:
+        """Tells what rows are now; None where only the database knows."""
+        if cls.announced and rows:
+            rows_written.send(sender=cls, unit=unit, rows=rows)
+
+    def written_row(self, before: Row | None, names: set[str] | None) -> Row | None:
+        """The row after this save of the fields `names`; None where an expression leaves it to the database."""
+        row = dict(before or {})
+        own = self.__dict__
+        for field in self._meta.concrete_fields:
+            if field.attname in own and (names is None or field.name in names or field.attname in names):
+                value = own[field.attname]
+                if isinstance(value, BaseExpression | models.F):
+                    return None
+                row[field.attname] = field.to_python(value)
+        return row
+
     def as_row(self) -> Row:
         """The instance's own values, in the form of a locked row."""
         return {name: getattr(self, name) for name in attnames(type(self))}
@@ -252,6 +273,9 @@ class Written(models.Model):
                 model.announce(unit, {self.pk: before})
             touched = self._touched(before, names)
             announce_touched(unit, touched)
+            if before is not None and names is None:
+                # The row is locked, so what is equal need not be written: the statement is a fraction of the whole.
+                names = self.changed_fields(before, None) or None
             super().save(
                 force_insert=force_insert, force_update=force_update, using=using, update_fields=names
             )
@@ -259,6 +283,7 @@ class Written(models.Model):
                 model.announce_created(unit, [self.pk])
             else:
                 model.after_update(unit, {self.pk: before}, names or _names(model))
+            model.announce_written(unit, {self.pk: self.written_row(before, names)})
             touch(unit, touched)
 
     save.alters_data = True  # type: ignore[attr-defined]
@@ -272,6 +297,7 @@ class Written(models.Model):
             touched = model.touched_by(rows.values(), None)
             announce_touched(unit, touched)
             result = super().delete(using=using, keep_parents=keep_parents)
+            model.announce_written(unit, dict.fromkeys(rows))
             touch(unit, touched)
             return result
 
@@ -363,3 +389,4 @@ def touch(unit: UnitOfWork, touched: dict[type[Resource], set[int]]) -> None:
     for model, pks in touched.items():
         for keys in chunks(pks):
             models.QuerySet.update(model.rows.filter(pk__in=keys), **moved(unit.stamp()))
+        model.announce_written(unit, dict.fromkeys(pks))

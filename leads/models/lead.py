@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import F, Q
@@ -16,7 +16,7 @@ from leads.models.base import Resource
 from leads.models.campaign import Campaign
 from leads.models.deletion import Deletion
 from leads.models.links import LinkField
-from leads.models.locking import Row
+from leads.models.locking import SEEN_VERSION, Row
 from leads.models.status import LeadStatus, StatusRole
 from leads.models.tag import LeadTag, Tag
 from leads.models.user import User
@@ -56,6 +56,14 @@ class Lead(Resource):
 
     path = "leads"
     stamp_fields = (*Resource.stamp_fields, "converted_at")
+
+    # Read along with the lock, so that a save needs no look of its own at them.
+    locked_extras: ClassVar[dict[str, str]] = {
+        "tags": "ARRAY(SELECT t.name FROM leads_leadtag lt JOIN leads_tag t ON t.id = lt.tag_id"
+        " WHERE lt.lead_id = locked.id)",
+        "status__name": "(SELECT s.name FROM leads_leadstatus s WHERE s.id = locked.status_id)",
+        SEEN_VERSION: "(SELECT seen.version FROM leads_lead seen WHERE seen.id = locked.id)",
+    }
 
     class Meta(Resource.Meta):
         constraints = [
@@ -104,6 +112,18 @@ class Lead(Resource):
         elif "converted_at" in self.__dict__:
             self.converted_at = before["converted_at"]
         super().prepare_write(before, unit, update_fields)
+
+    def written_row(self, before: Row | None, names: set[str] | None) -> Row | None:
+        """With the status's name, where it is known."""
+        row = super().written_row(before, names)
+        if row is None:
+            return None
+        if before is None or before["status_id"] != row["status_id"]:
+            row.pop("status__name", None)
+            loaded = self._state.fields_cache.get("status")
+            if loaded is not None and loaded.pk == row["status_id"]:
+                row["status__name"] = loaded.name
+        return row
 
     def _gets_customer(self, unit: UnitOfWork) -> bool:
         loaded = self._state.fields_cache.get("status")

@@ -10,6 +10,7 @@ from calliyo.statements import fetch
 from calliyo.unit_of_work import UnitOfWork
 
 Row = dict[str, Any]
+SEEN_VERSION = "seen_version"
 CHUNK = 2_000  # keys in one statement: SQLite's limit on parameters is far, and plans stay cheap
 
 
@@ -45,22 +46,37 @@ def _lock_by_keys(model: type[models.Model], keys: list[int], unit: UnitOfWork) 
     A row is read after its lock, which gives the transaction its id; the clock is read after that, so it serves as the
     unit's stamp.
     """
-    names = attnames(model)
-    found = fetch(_lock_statement(model), [keys])
+    extras = getattr(model, "locked_extras", {})
+    names = [*attnames(model), *extras]
+    # By one key in most cases: for that PostgreSQL keeps a plan, for a list it makes one each time.
+    found = (
+        fetch(_lock_statement(model, one=True), keys)
+        if len(keys) == 1
+        else fetch(_lock_statement(model), [keys])
+    )
     if found:
         unit.stamp_is(found[-1][-1])
     pk_at = names.index(model._meta.pk.attname)
-    return {row[pk_at]: dict(zip(names, row, strict=False)) for row in found}
+    rows = {row[pk_at]: dict(zip(names, row, strict=False)) for row in found}
+    for row in rows.values() if extras else ():
+        # A rival whom we waited for may have changed them since the statement began to look.
+        if row.pop(SEEN_VERSION) != row["version"]:
+            for name in extras.keys() & row.keys():
+                del row[name]
+    return rows
 
 
 @functools.cache
-def _lock_statement(model: type[models.Model]) -> str:
+def _lock_statement(model: type[models.Model], *, one: bool = False) -> str:
     quote = connection.ops.quote_name
     columns = ", ".join(quote(str(field.column)) for field in model._meta.concrete_fields)
     key, table = quote(str(model._meta.pk.column)), quote(model._meta.db_table)
+    wanted = "%s" if one else "ANY(%s)"
+    extras = "".join(f", {expression}" for expression in getattr(model, "locked_extras", {}).values())
     return (
-        f"WITH locked AS MATERIALIZED (SELECT {columns} FROM {table} WHERE {key} = ANY(%s)"  # noqa: S608  # names only
-        f" ORDER BY {key} FOR NO KEY UPDATE) SELECT *, date_trunc('milliseconds', clock_timestamp()) FROM locked"
+        f"WITH locked AS MATERIALIZED (SELECT {columns} FROM {table} WHERE {key} = {wanted}"  # noqa: S608  # names only
+        f" ORDER BY {key} FOR NO KEY UPDATE)"
+        f" SELECT locked.*{extras}, date_trunc('milliseconds', clock_timestamp()) FROM locked"
     )
 
 

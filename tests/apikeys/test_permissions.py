@@ -5,7 +5,7 @@ from django.core.checks import run_checks
 from django.test import RequestFactory
 
 from apikeys.checks import every_public_route_declares_its_scope, public_routes
-from apikeys.permissions import ANY_KEY, HasScope
+from apikeys.permissions import ANY_KEY, AnyOf, HasScope, needed_scopes
 from apikeys.scopes import Access, Resource, Scope, scope_for
 from calliyo.api.views import ApiView
 from tests.clients import public_client
@@ -26,9 +26,9 @@ def addresses():
         yield path, view.resource
 
 
-def test_the_routes_are_the_nine_resources_and_me():
+def test_the_routes_are_the_nine_resources_the_events_and_me():
     found = {path for path, _ in addresses()}
-    wanted = {f"/public/{resource}{end}" for resource in Resource for end in ("", "/1")}
+    wanted = {f"/public/{resource}{end}" for resource in (*Resource, "events") for end in ("", "/1")}
     assert wanted | {"/public/me"} <= found
 
 
@@ -54,6 +54,10 @@ def expected(path, method, resource, scope):
         return "open"
     if resource is ANY_KEY:
         return "open" if method in {"GET", "HEAD"} else 405
+    if isinstance(resource, AnyOf):
+        if method not in {"GET", "HEAD"}:
+            return 405
+        return "open" if scope in resource.scopes else 403
     if (path, method) not in SERVED:
         return 405
     access = Access.READ if method in {"GET", "HEAD"} else Access.WRITE
@@ -106,6 +110,13 @@ def test_a_plain_view_with_a_resource_asks_for_its_scope(db):
     client = public_client("leads:read")
     request = RequestFactory().get("/public/x", headers={"Authorization": f"Bearer {client.token}"})
     assert Plain.as_view()(request).status_code == 403
+
+
+def test_what_any_of_several_scopes_opens_names_all_of_them_when_it_refuses(db):
+    answer = public_client("leads:write", "users:read").get("/public/events")
+    assert (answer.status_code, answer.json()["code"]) == (403, "insufficient_scope")
+    assert 'scope="leads:read follow-ups:read notes:read calls:read"' in answer["WWW-Authenticate"]
+    assert needed_scopes(AnyOf((Scope.LEADS_READ,)), "POST") == ()
 
 
 def test_every_route_passes_the_system_check():

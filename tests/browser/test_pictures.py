@@ -69,6 +69,7 @@ def test_every_answer_fits_the_screen(
     create(page, "Field team’s own dialler")
     seen("token")
     page.get_by_role("link", name="I have copied it").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
     create(page, "Zoho production", refused=True)
     seen("create-refused")
     page.goto(f"{zoho}&panel=scopes")
@@ -84,6 +85,7 @@ def test_every_answer_fits_the_screen(
     page.get_by_label("note.added").check()
     page.get_by_label("Type my own").check()
     page.get_by_role("button", name="Save").click()
+    expect(page.locator("#id_url_error")).to_be_visible()
     seen("webhook-refused")
     page.get_by_label("URL").fill(receiver.url)
     page.get_by_label("note.added").uncheck()
@@ -99,6 +101,7 @@ def test_every_answer_fits_the_screen(
     page.get_by_role("button", name="More for Marketing form").click()
     seen("menu")
     page.get_by_role("button", name="Deactivate").click()
+    expect(page.locator(".notices")).to_contain_text("is deactivated")
     seen("deactivated")
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from unittest import mock
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 
 from calliyo import health
 from calliyo.broker_link import Link
@@ -56,8 +56,9 @@ def test_the_broker_is_asked_once_in_a_few_seconds(client):
     assert link.call_count == 1
 
 
-def test_without_a_database_it_is_503(client):
-    with mock.patch.object(connection, "cursor", side_effect=OperationalError("gone")):
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_without_a_database_it_is_503(client, error):
+    with mock.patch.object(connection, "cursor", side_effect=error("gone")):
         response = client.get("/healthz")
     assert (response.status_code, response.json()["database"]) == (503, "down")
 

@@ -128,6 +128,26 @@ def test_a_killed_leader_takes_its_children_along(supervise):
     wait_until(lambda: supervisor.output.count("leader pid") == 2)
 
 
+def test_a_reader_who_goes_away_leaves_nothing_running(tmp_path):
+    # As when a terminal is closed, or `make run | head` has seen enough.
+    (tmp_path / "Procfile").write_text(
+        "talk: sh -c 'echo pid $$; while true; do echo on; sleep 0.05; done'\n"
+    )
+    supervisor = subprocess.Popen(
+        [sys.executable, "-m", "calliyo.supervisor", str(tmp_path / "Procfile")],
+        env={**os.environ, "PORT": str(free_port())},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with supervisor:
+        (pid,) = pids_named(supervisor.stdout.readline())
+        supervisor.stdout.close()
+        assert supervisor.wait(timeout=20) == 0
+    assert not is_alive(pid)
+
+
 def test_a_port_that_is_taken_is_said_in_one_line(tmp_path):
     (tmp_path / "Procfile").write_text("web: sleep 60\n")
     with socket.create_server(("127.0.0.1", 0)) as listener:

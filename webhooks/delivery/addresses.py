@@ -11,7 +11,17 @@ Network: TypeAlias = IPv4Network | IPv6Network
 # Cloud metadata services: what answers there hands out credentials, so no setting allows them.
 _METADATA = frozenset(
     ip_address(text)
-    for text in ("169.254.169.254", "169.254.170.2", "168.63.129.16", "100.100.100.200", "fd00:ec2::254")
+    for text in (
+        *(
+            "169.254.169.254",
+            "fd00:ec2::254",
+            "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
+        ),  # nearly all; AWS; GCP; Oracle
+        *("169.254.170.2", "169.254.170.23", "fd00:ec2::23"),  # credentials of AWS containers
+        *("168.63.129.16", "100.100.100.200", "192.0.0.192"),  # Azure; Alibaba; Oracle's old one
+        *("169.254.0.23", "169.254.42.42", "fd00:42::42"),  # Tencent; Scaleway
+    )
 )
 # What `is_global` lets through in one Python version or another, and is nobody's public web server.
 _NEVER_PUBLIC: tuple[Network, ...] = tuple(
@@ -30,15 +40,22 @@ _NEVER_PUBLIC: tuple[Network, ...] = tuple(
     )
 )
 _GLOBAL_IPV6 = IPv6Network("2000::/3")
-_NAT64 = IPv6Network("64:ff9b::/96")
-_IPV4_COMPATIBLE = IPv6Network("::/96")
+# An IPv4 address is in the last 32 bits: NAT64 (well known and of one's own), IPv4-compatible, IPv4-translated.
+_IPV4_AT_THE_END = tuple(
+    IPv6Network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96")
+)
+_NAT64_OF_ONES_OWN = IPv6Network("64:ff9b:1::/48")
+_ISATAP = (b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe")
+# Where many customers of one provider share an address, told apart by the host name only.
+_SHARED_PORTS = frozenset({80, 443})
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
     """What may be connected to: public addresses, the `allowed` networks, and never what is our `own`.
 
-    `own` holds (host, port) pairs as text, such as the database's; a name and a literal address alike.
+    `own` holds (host, port) pairs as text, such as the database's; a name and a literal address alike. What such a
+    name stands for is asked when connecting (`own_hosts`, `may_be_shared`).
     """
 
     allowed: tuple[Network, ...] = ()
@@ -56,9 +73,10 @@ class Reach:
     def refusal(self, address: Address, port: int, *, plain_http: bool) -> str | None:
         """Why `address` may not be connected to, in words, or None where it may."""
         plain = plain_form(address)
-        if plain in _METADATA or not _METADATA.isdisjoint(carried_ipv4(plain)):
+        carried = carried_ipv4(plain)
+        if plain in _METADATA or not _METADATA.isdisjoint(carried):
             return f"{address} is a cloud metadata address"
-        if self.is_own(str(plain), port) or (plain.is_loopback and self._has_own_loopback(port)):
+        if any(self._is_own_address(each, port) for each in (plain, *carried)):
             return f"port {port} of {address} is one of Calliyo's own services"
         if self.in_allowed_network(plain):
             return None
@@ -66,25 +84,48 @@ class Reach:
             return f"plain http is for allowed networks only, and {address} is in none"
         return None if is_public(plain) else f"{address} is not a public address"
 
+    def own_hosts(self, port: int) -> list[str]:
+        """The hosts of Calliyo's own services on this port: names, and literal addresses."""
+        return [host for host, own_port in self.own if own_port == port]
+
+    def may_be_shared(self, address: Address, port: int) -> bool:
+        """Whether others may be behind the very address and port of one of our services.
+
+        So it is with a public address on the web's ports: our page and a stranger's receiver may be behind the same
+        CDN, which sends each request on by its host name. There our service is known by its name alone.
+        Elsewhere (any private address, any port of a database) whoever answers at our service's address is it.
+        """
+        return port in _SHARED_PORTS and is_public(plain_form(address))
+
+    def _is_own_address(self, address: Address, port: int) -> bool:
+        if self.is_own(str(address), port):
+            return True
+        return (address.is_loopback or address.is_unspecified) and self._has_own_loopback(port)
+
     def _has_own_loopback(self, port: int) -> bool:
         # All of 127.0.0.0/8 is one machine: a service on 127.0.0.1 answers at 127.9.9.9 as well.
         return any(own_port == port and _is_loopback_text(host) for host, own_port in self.own)
 
 
 def plain_form(address: Address) -> Address:
-    """The IPv4 address inside an IPv4-mapped one, so that one rule judges both spellings; else itself."""
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+    """The IPv4 address inside an IPv4-mapped one, so that one rule judges both spellings; else itself, without zone."""
+    if not isinstance(address, IPv6Address):
+        return address
+    return address.ipv4_mapped or IPv6Address(address.packed)
 
 
 def carried_ipv4(address: Address) -> list[Address]:
     """The IPv4 addresses that a translator or tunnel would reach by this IPv6 address."""
     if isinstance(address, IPv4Address):
         return []
-    carried: list[Address] = (
-        [IPv4Address(address.packed[-4:])] if address in _NAT64 or address in _IPV4_COMPATIBLE else []
-    )
+    packed = address.packed
+    carried: list[Address] = []
+    if any(address in network for network in _IPV4_AT_THE_END) or packed[8:12] in _ISATAP:
+        carried.append(IPv4Address(packed[12:]))
+    if address in _NAT64_OF_ONES_OWN:
+        carried.append(
+            IPv4Address(packed[6:8] + packed[9:11])
+        )  # the place for a prefix of 48 bits (RFC 6052)
     if address.sixtofour is not None:
         carried.append(address.sixtofour)
     if address.teredo is not None:
@@ -97,6 +138,8 @@ def is_public(address: Address) -> bool:
     if isinstance(address, IPv6Address) and address not in _GLOBAL_IPV6:
         return False
     if address.is_multicast or not address.is_global:
+        return False
+    if any(not is_public(carried) for carried in carried_ipv4(address)):
         return False
     return not any(address.version == network.version and address in network for network in _NEVER_PUBLIC)
 

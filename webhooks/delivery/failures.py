@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from webhooks.delivery.deadline import DeadlinePassed
-from webhooks.delivery.guard import LookupTimedOut, Refused
+from webhooks.delivery.guard import CertificateExpired, LookupTimedOut, Refused
 
 
 class FailureCode(StrEnum):
@@ -49,7 +49,7 @@ def failure_of(error: BaseException, *, timeout: float) -> Failure | None:
             return Failure(code, words)
     if isinstance(error, Refused):
         return Failure(FailureCode.ADDRESS_REFUSED, f"the address is not allowed: {error}")
-    if isinstance(error, ssl.SSLError):
+    if isinstance(error, ssl.SSLError | CertificateExpired):
         return _tls_failure(error)
     if isinstance(error, socket.gaierror):
         return _lookup_failure(error)
@@ -96,11 +96,30 @@ def _lookup_failure(error: socket.gaierror) -> Failure:
     )
 
 
-def _tls_failure(error: ssl.SSLError) -> Failure:
+def _tls_failure(error: ssl.SSLError | CertificateExpired) -> Failure:
+    if isinstance(error, CertificateExpired):
+        words = f"the certificate expired on {error.on.day} {error.on:%B %Y}"
+        return Failure(FailureCode.CERTIFICATE_REFUSED, words)
     if isinstance(error, ssl.SSLCertVerificationError):
         return Failure(FailureCode.CERTIFICATE_REFUSED, _certificate_words(error))
-    reason = (error.reason or str(error)).replace("_", " ").lower()
-    return Failure(FailureCode.TLS_FAILED, f"TLS failed: {reason}")
+    reason = error.reason or str(error)
+    words = _TLS_WORDS.get(reason) or f"TLS failed: {reason.replace('_', ' ').lower()}"
+    return Failure(FailureCode.TLS_FAILED, words)
+
+
+# By OpenSSL's reason. A server that speaks plain http on its https port answers with bytes that are no TLS.
+_NO_TLS = "what answers on this port does not speak TLS; is it plain http?"
+_OLD_TLS = "the endpoint speaks only versions of TLS that are not safe any more"
+_TLS_WORDS = {
+    "WRONG_VERSION_NUMBER": _NO_TLS,
+    "HTTP_REQUEST": _NO_TLS,
+    "RECORD_LAYER_FAILURE": _NO_TLS,
+    "PACKET_LENGTH_TOO_LONG": _NO_TLS,
+    "UNSUPPORTED_PROTOCOL": _OLD_TLS,
+    "TLSV1_ALERT_PROTOCOL_VERSION": _OLD_TLS,
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the endpoint refused the TLS handshake",
+    "TLSV1_UNRECOGNIZED_NAME": "the endpoint does not know this host name",
+}
 
 
 def _certificate_words(error: ssl.SSLCertVerificationError) -> str:
@@ -109,6 +128,10 @@ def _certificate_words(error: ssl.SSLCertVerificationError) -> str:
         return "the certificate has expired"
     if "self-signed" in message or "self signed" in message:
         return "the certificate is self-signed"
+    if "not yet valid" in message:
+        return "the certificate is not valid yet"
+    if "local issuer" in message:
+        return "the certificate is not from an authority that is trusted here"
     if "mismatch" in message:
         return "the certificate is for another host name"
     return f"the certificate is not trusted: {message}"

@@ -10,6 +10,8 @@ from webhooks.delivery.guard import GuardedConnection
 from webhooks.delivery.urls import Endpoint
 
 MAX_IDLE_SECONDS = 30.0
+MAX_AGE_SECONDS = 300.0
+"""Then the name is looked up again, however busy the connection: who moves his receiver is followed."""
 MAX_IDLE_PER_HOST = 16
 MAX_IDLE = 1000
 
@@ -32,7 +34,9 @@ class IdleConnections:
                 since, connection = kept.pop()
                 self._count -= 1
             # Readable before anything was asked: the peer closed it, or speaks out of turn.
-            if time.monotonic() - since < MAX_IDLE_SECONDS and not wait_for_read(connection.sock, 0):
+            now = time.monotonic()
+            young = now - since < MAX_IDLE_SECONDS and now - connection.opened_at < MAX_AGE_SECONDS
+            if young and not wait_for_read(connection.sock, 0):
                 return connection
             connection.close()
 

@@ -4,6 +4,7 @@ urllib3 opens the connection (TLS), `http.client` reads the answer; the request 
 There is no `Session`: so no redirects, cookies, proxies or credentials from the environment, by construction.
 """
 
+import http
 import http.client
 import io
 import re
@@ -89,6 +90,19 @@ class _Answer(io.RawIOBase):
             self.first_byte_at = time.monotonic()
         self.bytes_read += count
         return count
+
+
+class _Response(http.client.HTTPResponse):
+    """The final answer: interim ones (100 to 199) are skipped, where `http.client` skips only `100 Continue`.
+
+    Else a `103 Early Hints` would be the answer, and the answer itself would be taken for the next request's.
+    """
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]  # private; a test is the alarm
+        if 100 <= status < 200 and status != http.HTTPStatus.SWITCHING_PROTOCOLS:
+            status = http.HTTPStatus.CONTINUE
+        return version, status, reason
 
 
 class Sender:
@@ -207,7 +221,7 @@ class _Exchange:
 
     def _read(self) -> Failure | None:
         self._answer = _Answer(self._socket(), self._deadline)
-        response = http.client.HTTPResponse(cast(socket.socket, self._answer), method="POST")
+        response = _Response(cast(socket.socket, self._answer), method="POST")
         try:
             response.begin()
             self._status = response.status
@@ -218,7 +232,7 @@ class _Exchange:
                 if not chunk:
                     break
             _check_whole(response)
-            self.reusable = response.isclosed() and not response.will_close
+            self.reusable = response.isclosed() and not response.will_close and response.status >= 200
         except AnswerBroken:
             # 64 kB of a body are enough to know the status; of headers, they are not.
             if self._status is None or self._answer.bytes_read < MAX_READ:

@@ -17,6 +17,8 @@ _PRIVATE_SUFFIXES = (
     *("localhost", "localdomain", "local", "internal", "intranet", "private"),
     *("lan", "home", "corp", "home.arpa"),
 )
+# `urlsplit` drops what stands before or after the brackets; here it is refused.
+_NETLOC = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::[0-9]*)?")
 _UNICODE_DOTS = re.compile("[\u3002\uff0e\uff61]")
 
 
@@ -59,6 +61,8 @@ def parse_url(url: str, reach: Reach) -> Endpoint:
         raise InvalidUrl("A URL begins with https:// and a host, as in https://example.com/hooks.")
     if "@" in parts.netloc:
         raise InvalidUrl("A URL holds no user name or password; send a header instead.")
+    if not _NETLOC.fullmatch(parts.netloc):
+        raise InvalidUrl("This is not a URL: its host or port can't be read.")
     if parts.fragment or url.endswith("#"):
         raise InvalidUrl("A URL holds no # part: it would never be sent.")
     if port == 0:

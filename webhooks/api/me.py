@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.urls import re_path
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -58,6 +57,3 @@ def _short(webhook: Webhook) -> dict[str, Any]:
         "active": webhook.active,
         "has_secret": bool(webhook.secret),
     }
-
-
-urlpatterns = [re_path(r"^me/?$", MeView.as_view(), name="me")]

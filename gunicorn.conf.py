@@ -1,0 +1,17 @@
+"""What gunicorn does beside the Procfile's options: it finds this file by itself."""
+
+import signal
+from importlib import import_module
+from typing import Any
+
+
+def post_worker_init(worker: Any) -> None:
+    """Has readers who wait for events answered at once when the worker is told to end."""
+    # By name: this file is read before the apps are known.
+    watcher = import_module("webhooks.feed.waiting").WATCHER
+
+    def leave(number: int, frame: Any) -> None:
+        watcher.close()
+        worker.handle_exit(number, frame)
+
+    signal.signal(signal.SIGTERM, leave)
