@@ -1,10 +1,10 @@
 """An endpoint's facts in their row: read, judged by `health`, written; and what waits, made due when they turn."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 
+from webhooks.delivery.bulk import update_rows
 from webhooks.delivery.health import (
     RULES,
     Answer,
@@ -18,7 +18,18 @@ from webhooks.delivery.lease import Lease, LeaseLost
 from webhooks.delivery.retry import next_attempt_at
 from webhooks.models import Delivery, DeliveryState, EndpointState
 
-_NAMES = tuple(field.name for field in fields(Facts))
+_COLUMNS = {
+    "health": "text",
+    "failures_in_a_row": "int",
+    "failing_since": "timestamptz",
+    "last_success_at": "timestamptz",
+    "slowdowns": "int",
+    "down_since": "timestamptz",
+    "probes": "int",
+    "paused_until": "timestamptz",
+    "held_until": "timestamptz",
+}
+"""The facts' names, with PostgreSQL's type of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +51,12 @@ class Judged:
 
 def facts_of(state: EndpointState) -> Facts:
     """The facts that the row holds."""
-    return Facts(health=Health(state.health), **{name: getattr(state, name) for name in _NAMES[1:]})
+    return Facts(**{name: getattr(state, name) for name in _COLUMNS} | {"health": Health(state.health)})
 
 
 def columns(facts: Facts) -> dict[str, object]:
     """The row's columns with these facts. A new streak of probes begins with the oldest."""
-    values = {name: getattr(facts, name) for name in _NAMES}
+    values = {name: getattr(facts, name) for name in _COLUMNS} | {"health": facts.health.value}
     return values if facts.is_down else {**values, "probed_sequence": None}
 
 
@@ -76,16 +87,18 @@ def fails_for_good(judged: Judged, first_attempt_at: datetime | None, now: datet
 
 def keep(judged: Mapping[int, Judged], now: datetime) -> None:
     """Writes the facts, alike ones together, and makes due what has to be: the caller holds the rows' locks."""
-    alike: dict[Facts, list[int]] = defaultdict(list)
     for webhook_id, each in judged.items():
-        alike[each.facts].append(webhook_id)
         if each.went_down:
             make_due(webhook_id, now)
         elif each.came_back:
             forget_overtaking(webhook_id)
             make_due(webhook_id, now)
-    for facts, ids in alike.items():
-        EndpointState.objects.filter(webhook_id__in=ids).update(**columns(facts))
+    rows = [{"webhook_id": webhook_id, **columns(each.facts)} for webhook_id, each in judged.items()]
+    is_down = Health.DOWN.value
+    down = [row for row in rows if row["health"] == is_down]
+    update_rows("webhooks_endpointstate", "webhook_id", _COLUMNS, down)
+    others = [row for row in rows if row["health"] != is_down]
+    update_rows("webhooks_endpointstate", "webhook_id", {**_COLUMNS, "probed_sequence": "bigint"}, others)
 
 
 def count_waiting(webhook_id: int) -> int:

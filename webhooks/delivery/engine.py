@@ -12,17 +12,16 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 
-from webhooks.delivery.claim import Claimed, claim
+from webhooks.delivery.claim import claim
 from webhooks.delivery.clock import ClockWatch, database_now
 from webhooks.delivery.clock_steps import LeaseWatch, shorten_waits
+from webhooks.delivery.due import Wish
 from webhooks.delivery.endpoint import facts_before_claim, facts_of
-from webhooks.delivery.gate import Gate
-from webhooks.delivery.health import Facts, Health, asides_before, runs_after
+from webhooks.delivery.health import Facts, asides_before
 from webhooks.delivery.lease import (
     LEASE_SECONDS,
     RENEW_SECONDS,
@@ -37,11 +36,12 @@ from webhooks.delivery.lease import (
     take_leases,
 )
 from webhooks.delivery.pokes import Pokes
-from webhooks.delivery.probe import as_probe, next_probe
+from webhooks.delivery.probe import next_probe
 from webhooks.delivery.record import Outcome, record, without_answer
 from webhooks.delivery.run import MAX_RUN_SECONDS, Run, RunThreads, split
 from webhooks.delivery.send import Sender
 from webhooks.delivery.sequence import give_positions, number_deliveries
+from webhooks.delivery.served import Served
 from webhooks.delivery.target import Target, target_of
 from webhooks.models import OffReason, Webhook
 from webhooks.notices import tell_in_background
@@ -52,46 +52,13 @@ logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 2.0
 TICK_SECONDS = 0.05
-BATCH = 100
-SLOW_SECONDS = 0.02
-"""An attempt that takes longer waits for its receiver: only then is another thread worth its while."""
+BATCH_OF_ALL = 4000
+"""So many deliveries are read at once at most, for all webhooks that are ready."""
 MAX_SERVED = 1000
 HOLD_SECONDS = 60
 PAUSE_AFTER_FAULT = 1.0
 LONGEST_ALARM = 120.0
 """Retries that are due later are found by the sweep: two seconds are nothing to them."""
-
-
-@dataclass(slots=True)
-class Served:
-    """A webhook whose lease is ours, and what is on its way to it.
-
-    A fast endpoint is served fastest by one thread; for one that makes us wait, more run at once with each success.
-    """
-
-    lease: Lease
-    runs: list[Run] = field(default_factory=list)
-    gate: Gate = field(default_factory=Gate)
-    allowed_runs: int = 1
-    slow: bool = False
-    health: Health = Health.HEALTHY
-    wanted: bool = True
-
-    def room(self) -> int:
-        """How many more runs may start now."""
-        if not self.lease.holds() or (self.runs and not self.gate.is_open):
-            return 0
-        side_by_side = self.slow and self.health is Health.HEALTHY
-        return (self.allowed_runs if side_by_side else 1) - len(self.runs)
-
-    def learn(self, outcome: Outcome) -> None:
-        """Takes what one attempt says of the endpoint."""
-        self.slow = outcome.result.timings.total >= SLOW_SECONDS
-        self.allowed_runs = runs_after(self.allowed_runs, outcome.answer())
-
-    def idle(self) -> bool:
-        """Whether there is nothing on its way, and nothing to be done or no right to do it."""
-        return not self.runs and (not self.wanted or not self.lease.holds())
 
 
 class Engine:
@@ -279,80 +246,113 @@ class Engine:
             return
         give_positions()
         number_deliveries(ready)
-        for webhook_id in ready:
-            served = self._served[webhook_id]
-            served.wanted = False
-            try:
-                self._start_run(served)
-            except LeaseLost:
-                served.lease.ours_until = 0.0
-            except (DatabaseError, InterfaceError):
-                served.wanted = True
-                raise
-            except Exception as error:
-                logger.exception("Webhook %s is held after a fault in the engine", webhook_id)
-                self._hold(webhook_id, f"held: a fault in Calliyo ({type(error).__name__})")
-
-    def _start_run(self, served: Served) -> None:
         now = database_now()
-        webhooks = sendable(now).select_related("api_key", "state")
-        webhook = webhooks.filter(pk=served.lease.webhook_id).first()
-        if webhook is None:
-            return
+        for webhook_id in ready:
+            self._served[webhook_id].wanted = False
+        try:
+            self._start_runs(self._wishes(ready, now), now)
+        except (DatabaseError, InterfaceError):
+            for webhook_id in ready:
+                self._served[webhook_id].wanted = True
+            raise
+
+    def _wishes(self, webhook_ids: Sequence[int], now: datetime) -> list[Wish]:
+        """What to claim for those of the webhooks that may be sent to."""
+        share = max(1, BATCH_OF_ALL // len(webhook_ids))
+        wishes = []
+        webhooks = sendable(now).select_related("api_key", "state").filter(pk__in=webhook_ids)
+        for webhook in webhooks:
+            try:
+                wish = self._wish(self._served[webhook.pk], webhook, share, now)
+            except (DatabaseError, InterfaceError):
+                raise
+            except LeaseLost:
+                self._served[webhook.pk].lease.ours_until = 0.0
+            except UndecryptableSecret as error:
+                logger.error("Webhook %s is held: %s", webhook.pk, error.detail)
+                self._hold(webhook.pk, f"held: {error.detail}")
+            except Exception as error:
+                logger.exception("Webhook %s is held after a fault in the engine", webhook.pk)
+                self._hold(webhook.pk, f"held: a fault in Calliyo ({type(error).__name__})")
+            else:
+                wishes += [] if wish is None else [wish]
+        return wishes
+
+    def _wish(self, served: Served, webhook: Webhook, share: int, now: datetime) -> Wish | None:
+        """What the webhook's endpoint may get now, by its health and its rate limit; None for nothing."""
         facts = facts_of(webhook.state)
         wait = facts.seconds_to_wait(now)
         if wait > 0:
             self._look_again(webhook.pk, wait)
-            return
-        try:
-            target: Target = target_of(webhook, now)
-        except UndecryptableSecret as error:
-            logger.error("Webhook %s is held: %s", webhook.pk, error.detail)
-            self._hold(webhook.pk, f"held: {error.detail}")
-            return
+            return None
+        target = target_of(webhook, now)
         facts = facts_before_claim(served.lease, facts, holder=self._holder, now=now, schedule=self._schedule)
         served.health = facts.health
         if served.runs and facts.is_down:
-            return  # looked at again when what is under way has ended
+            return None  # looked at again when what is under way has ended
         if not served.runs:
             served.gate.reopen(failures=0 if facts.is_down else facts.failures_in_a_row)
-        self._send_next(served, webhook, target, facts, now)
-
-    def _send_next(
-        self, served: Served, webhook: Webhook, target: Target, facts: Facts, now: datetime
-    ) -> None:
-        gate = served.gate
-        gate.follow(webhook.rate_limit, _seconds_until(webhook.state.paced_until, now))
-        limit = gate.room(MAX_RUN_SECONDS, BATCH)
-        if not limit and gate.pace is not None:
-            self._look_again(webhook.pk, gate.pace.until_next())
-            return
-        claimed = self._claimed(served, target, facts, now, limit)
-        if gate.pace is not None and claimed.parcels:
-            # Noted before anything is sent: who takes over sends nothing too early.
-            used = timedelta(seconds=gate.pace.used_up(len(claimed.parcels)))
-            pace(served.lease, until=now + used, holder=self._holder)
-        served.wanted = bool(claimed.looked_at and not claimed.parcels)
-        for part in split(claimed.parcels, max(1, served.room())):
-            run = Run(target, served.lease, part, gate)
-            served.runs.append(run)
-            self._threads.start(run)
-
-    def _claimed(self, served: Served, target: Target, facts: Facts, now: datetime, limit: int) -> Claimed:
-        only = None
-        if facts.is_down:
-            only = next_probe(target.webhook_id, target.ordering, down_since=facts.down_since, now=now)
-        claimed = claim(
-            target,
-            served.lease,
-            holder=self._holder,
-            now=now,
+        served.gate.follow(webhook.rate_limit, _seconds_until(webhook.state.paced_until, now))
+        limit = served.gate.room(MAX_RUN_SECONDS, min(share, served.limit()))
+        if not limit:
+            self._look_again(webhook.pk, served.gate.until_next())
+            return None
+        return Wish(
+            target=target,
+            lease=served.lease,
             limit=limit,
             busy_leads=frozenset[int]().union(*(run.leads for run in served.runs)),
             asides_before=asides_before(facts.last_success_at),
-            only=only,
+            only=self._probe(target, facts, limit, now) if facts.is_down else None,
         )
-        return replace(claimed, parcels=as_probe(claimed.parcels)) if facts.is_down else claimed
+
+    @staticmethod
+    def _probe(target: Target, facts: Facts, limit: int, now: datetime) -> list[int]:
+        return next_probe(target.webhook_id, target.ordering, down_since=facts.down_since, now=now)[:limit]
+
+    def _start_runs(self, wishes: Sequence[Wish], now: datetime) -> None:
+        try:
+            claimed = claim(wishes, holder=self._holder, now=now)
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception as error:
+            webhook_ids = [wish.target.webhook_id for wish in wishes]
+            logger.exception("A fault in the claim for webhooks %s", webhook_ids)
+            if len(wishes) == 1:
+                self._hold(webhook_ids[0], f"held: a fault in Calliyo ({type(error).__name__})")
+                return
+            for wish in wishes:  # one by one: which of them is it about?
+                self._start_runs([wish], now)
+            return
+        for wish in wishes:
+            served = self._served[wish.target.webhook_id]
+            parcels = claimed.get(wish.target.webhook_id)
+            if parcels is None:
+                served.lease.ours_until = 0.0
+                continue
+            # More behind those, or another probe in place of one that was withheld.
+            served.wanted = len(parcels) >= wish.limit or (bool(wish.only) and not parcels)
+            if parcels and not self._paced(served, len(parcels), now):
+                continue
+            for part in split(parcels, max(1, served.room()) if served.slow else 1):
+                self._start_run(served, Run(wish.target, served.lease, part, served.gate))
+
+    def _paced(self, served: Served, count: int, now: datetime) -> bool:
+        """Notes, before anything is sent, what of the rate limit it uses: who takes over sends nothing too early."""
+        seconds = served.gate.used_up(count)
+        if seconds is not None:
+            try:
+                pace(served.lease, until=now + timedelta(seconds=seconds), holder=self._holder)
+            except LeaseLost:
+                served.lease.ours_until = 0.0
+                return False
+        return True
+
+    def _start_run(self, served: Served, run: Run) -> None:
+        behind = None if served.slow or not served.runs else served.runs[-1]
+        served.runs.append(run)
+        if behind is None or not behind.go_on_with(run):
+            self._threads.start(run)
 
     def _look_again(self, webhook_id: int, seconds: float) -> None:
         if seconds < LONGEST_ALARM:

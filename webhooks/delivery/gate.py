@@ -4,6 +4,7 @@ What the database knows of an endpoint's health comes after an answer is recorde
 soon as the answer is there.
 """
 
+import math
 import threading
 import time
 
@@ -12,8 +13,8 @@ from webhooks.delivery.health import RULES, Answer
 MINUTE = 60.0
 
 
-class Pace:
-    """A rate limit: attempts begin at least so far apart that no minute has more of them than it allows."""
+class RateLimit:
+    """Attempts begin at least so far apart that no minute has more of them than it allows."""
 
     def __init__(self, per_minute: int, wait: float) -> None:
         """`wait`: seconds until the first may begin, as far as the one who served before has used the limit."""
@@ -27,7 +28,7 @@ class Pace:
     def room(self, seconds: float) -> int:
         """How many may begin within so many seconds from now."""
         left = seconds - self.until_next()
-        return 0 if left <= 0 else 1 + int(left / self.gap)
+        return max(0, math.ceil(left / self.gap))
 
     def take(self, before: float) -> float | None:
         """When, on the monotonic clock, one may begin, which is then used up; None if not before that time."""
@@ -49,12 +50,12 @@ class Gate:
         self._lock = threading.Lock()
         self._failures = 0
         self._open = True
-        self.pace: Pace | None = None
+        self.rate_limit: RateLimit | None = None
 
     @property
-    def is_open(self) -> bool:
-        """Whether nothing that came back forbids further requests."""
-        return self._open
+    def takes_more(self) -> bool:
+        """Whether more may be made ready behind what is under way; under a rate limit, one batch is at a time."""
+        return self._open and self.rate_limit is None
 
     def reopen(self, *, failures: int) -> None:
         """Once all answers are recorded; `failures`: how many there were in a row."""
@@ -66,23 +67,33 @@ class Gate:
         """Keeps to this rate limit from now on; `wait` counts only where there was no limit before."""
         with self._lock:
             if per_minute is None:
-                self.pace = None
-            elif self.pace is None:
-                self.pace = Pace(per_minute, wait)
+                self.rate_limit = None
+            elif self.rate_limit is None:
+                self.rate_limit = RateLimit(per_minute, wait)
             else:
-                self.pace.gap = MINUTE / per_minute
+                self.rate_limit.gap = MINUTE / per_minute
 
     def room(self, seconds: float, most: int) -> int:
         """How many requests may begin within so many seconds, at most `most`."""
         with self._lock:
-            return most if self.pace is None else min(most, self.pace.room(seconds))
+            return most if self.rate_limit is None else min(most, self.rate_limit.room(seconds))
+
+    def until_next(self) -> float:
+        """Seconds until the next request may begin."""
+        with self._lock:
+            return 0.0 if self.rate_limit is None else self.rate_limit.until_next()
+
+    def used_up(self, count: int) -> float | None:
+        """Seconds until the next one may begin once so many more have begun; None without a rate limit."""
+        with self._lock:
+            return None if self.rate_limit is None else self.rate_limit.used_up(count)
 
     def pass_one(self, before: float) -> bool:
         """Waits for the turn of one request; False when none may begin before that time (monotonic), or at all."""
         with self._lock:
             if not self._open or time.monotonic() >= before:
                 return False
-            at = self.pace.take(before) if self.pace is not None else 0.0
+            at = self.rate_limit.take(before) if self.rate_limit is not None else 0.0
         if at is None:
             return False
         wait = at - time.monotonic()

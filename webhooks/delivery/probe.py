@@ -5,13 +5,10 @@ endpoint back, the oldest would have arrived first, so order is kept through an 
 other one shows it.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from django.db.models import Exists, OuterRef, QuerySet
 
-from webhooks.delivery.claim import Parcel
 from webhooks.delivery.health import RULES
 from webhooks.models import Delivery, DeliveryState, EndpointState, Ordering
 
@@ -30,14 +27,6 @@ def next_probe(
     if chosen:
         state.update(probed_sequence=chosen[-1].sequence)
     return [delivery.pk for delivery in chosen]
-
-
-def as_probe(parcels: Sequence[Parcel]) -> list[Parcel]:
-    """The parcels as probes, each in a lane of its own: the second is sent whether the first fails or not."""
-    return [
-        replace(parcel, lane=number, probe=number == 0, passes=number > 0)
-        for number, parcel in enumerate(parcels)
-    ]
 
 
 def _chosen(

@@ -6,18 +6,44 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-from django.db.models import F
+from django.db import connection, transaction
 
+from calliyo.fields import whole_milliseconds
+from webhooks.delivery.bulk import Row, ids_text, insert_rows
 from webhooks.delivery.claim import Parcel
 from webhooks.delivery.clock import database_now
 from webhooks.delivery.endpoint import Judged, fails_for_good, has_been_passed, judge, keep
 from webhooks.delivery.health import GONE, Answer, overtaken_since, retry_after
 from webhooks.delivery.retry import next_attempt_at
 from webhooks.delivery.send import AttemptResult
-from webhooks.models import Attempt, Delivery, DeliveryState, EndpointState
+from webhooks.models import Delivery, DeliveryState, EndpointState
 
 MAX_ERROR = 500
+# One that became `missed` on its way (its webhook was turned off) has arrived all the same.
+_DELIVERED = """
+    UPDATE webhooks_delivery
+    SET state = 'delivered', attempts = attempts + 1, finished_at = %s, next_attempt_at = NULL, last_status = %s,
+        last_error = ''
+    WHERE id IN ({ids}) AND state IN ('waiting', 'missed')
+"""
+_ATTEMPT = {
+    "delivery_id": "bigint",
+    "number": "int",
+    "probe": "boolean",
+    "started_at": "timestamptz",
+    "address": "inet",
+    "request_headers": "jsonb",
+    "status": "int",
+    "response_headers": "jsonb",
+    "response_body": "text",
+    "error_code": "text",
+    "error": "text",
+    "dns_ms": "float8",
+    "connect_ms": "float8",
+    "tls_ms": "float8",
+    "first_byte_ms": "float8",
+    "total_ms": "float8",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +100,7 @@ def record(
         judged = _judged(states, counted, now)
         failed = [outcome for outcome in counted if not outcome.result.succeeded]
         failures = _mark_failed(failed, judged, now, schedule, jitter)
-        Attempt.objects.bulk_create([_attempt(outcome, judged) for outcome in counted])
+        insert_rows("webhooks_attempt", _ATTEMPT, [_attempt(outcome, judged) for outcome in counted])
         keep(judged, now)
         _mark_passed(counted, judged, now)
     return Recorded(
@@ -100,16 +126,10 @@ def _mark_delivered(outcomes: Sequence[Outcome], now: datetime) -> None:
     by_status: dict[int | None, list[int]] = defaultdict(list)
     for outcome in outcomes:
         by_status[outcome.result.status].append(outcome.parcel.delivery_id)
+    moment = connection.ops.adapt_datetimefield_value(now)
     for status, ids in by_status.items():
-        # One that became `missed` on its way (its webhook was turned off) has arrived all the same.
-        Delivery.objects.filter(pk__in=ids, state__in=[DeliveryState.WAITING, DeliveryState.MISSED]).update(
-            state=DeliveryState.DELIVERED,
-            attempts=F("attempts") + 1,
-            finished_at=now,
-            next_attempt_at=None,
-            last_status=status,
-            last_error="",
-        )
+        with connection.cursor() as cursor:
+            cursor.execute(_DELIVERED.format(ids=ids_text(ids)), [moment, status])
 
 
 def _judged(
@@ -201,27 +221,27 @@ def _mark_passed(counted: Sequence[Outcome], judged: Mapping[int, Judged], now: 
             )
 
 
-def _attempt(outcome: Outcome, judged: Mapping[int, Judged]) -> Attempt:
+def _attempt(outcome: Outcome, judged: Mapping[int, Judged]) -> Row:
     result = outcome.result
     timings = result.timings
-    return Attempt(
-        delivery_id=outcome.parcel.delivery_id,
-        number=outcome.parcel.attempts + 1,
-        probe=outcome.parcel.delivery_id in judged[outcome.webhook_id].uncounted,
-        started_at=outcome.started_at,
-        address=result.address,
-        request_headers=outcome.request_headers,
-        status=result.status,
-        response_headers={_text(name): _text(value) for name, value in result.headers.items()},
-        response_body=_text(result.body.decode("utf-8", "replace")),
-        error_code=result.failure.code if result.failure else "",
-        error=_error(outcome),
-        dns_ms=_milliseconds(timings.dns),
-        connect_ms=_milliseconds(timings.connect),
-        tls_ms=_milliseconds(timings.tls),
-        first_byte_ms=_milliseconds(timings.first_byte),
-        total_ms=round(timings.total * 1000, 3),
-    )
+    return {
+        "delivery_id": outcome.parcel.delivery_id,
+        "number": outcome.parcel.attempts + 1,
+        "probe": outcome.parcel.delivery_id in judged[outcome.webhook_id].uncounted,
+        "started_at": whole_milliseconds(outcome.started_at),
+        "address": result.address,
+        "request_headers": outcome.request_headers,
+        "status": result.status,
+        "response_headers": {_text(name): _text(value) for name, value in result.headers.items()},
+        "response_body": _text(result.body.decode("utf-8", "replace")),
+        "error_code": result.failure.code if result.failure else "",
+        "error": _error(outcome),
+        "dns_ms": _milliseconds(timings.dns),
+        "connect_ms": _milliseconds(timings.connect),
+        "tls_ms": _milliseconds(timings.tls),
+        "first_byte_ms": _milliseconds(timings.first_byte),
+        "total_ms": round(timings.total * 1000, 3),
+    }
 
 
 def _error(outcome: Outcome) -> str:
