@@ -25,7 +25,6 @@ from webhooks.delivery.health import Facts, asides_before
 from webhooks.delivery.lease import (
     LEASE_SECONDS,
     RENEW_SECONDS,
-    Lease,
     LeaseLost,
     due_webhooks,
     hold,
