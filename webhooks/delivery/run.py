@@ -95,7 +95,7 @@ class Run:
             webhook_id=self.target.webhook_id,
             lease_number=self._lease_number,
             started_at=started_at,
-            request_headers=self.target.shown(headers),
+            request_headers=sender.framing(self.target.url, parcel.body) | self.target.shown(headers),
             result=result,
         )
 
