@@ -14,6 +14,7 @@ from webhooks.body import body_for
 from webhooks.catalogue import EventType, needed_scope
 from webhooks.delivery.bulk import ids_text, update_rows
 from webhooks.delivery.due import Due, Wish, due_deliveries
+from webhooks.delivery.probe import Probe
 from webhooks.delivery.target import Target
 from webhooks.models import Delivery, DeliveryState, EndpointState, Ordering
 
@@ -22,7 +23,7 @@ from webhooks.models import Delivery, DeliveryState, EndpointState, Ordering
 class Parcel:
     """One delivery, ready to be sent. What shares a `lane` goes in order, and waits for what failed before it.
 
-    `probe`: a down endpoint is tried with it. `passes`: it goes though an earlier one of its lead has just failed.
+    `probe`: how, when it is the one that a down endpoint is tried with.
     """
 
     delivery_id: int
@@ -33,8 +34,7 @@ class Parcel:
     event_type: str
     message_id: str
     body: bytes
-    probe: bool = False
-    passes: bool = False
+    probe: Probe | None = None
 
 
 def claim(wishes: Sequence[Wish], *, holder: str, now: datetime) -> dict[int, list[Parcel]]:
@@ -118,13 +118,7 @@ def _fixed_bodies(
 
 def _parcels(wish: Wish, deliveries: Sequence[Due], bodies: Mapping[int, str]) -> list[Parcel]:
     parcels = [_parcel(each, wish.target.ordering, bodies) for each in deliveries]
-    if wish.only is None:
-        return parcels
-    # Probes have lanes of their own: the second is sent whether the first fails or not.
-    return [
-        replace(parcel, lane=number, probe=number == 0, passes=number > 0)
-        for number, parcel in enumerate(parcels)
-    ]
+    return [replace(parcel, probe=wish.probe) for parcel in parcels] if wish.probe else parcels
 
 
 def _parcel(delivery: Due, ordering: Ordering, bodies: Mapping[int, str]) -> Parcel:

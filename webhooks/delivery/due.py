@@ -13,6 +13,7 @@ from django.db import connection
 
 from webhooks.delivery.bulk import ids_text
 from webhooks.delivery.lease import Lease
+from webhooks.delivery.probe import Probe
 from webhooks.delivery.target import Target
 from webhooks.models import Ordering
 
@@ -22,7 +23,7 @@ class Wish:
     """Up to `limit` deliveries for one webhook, without the leads that are on their way already.
 
     What was overtaken at `asides_before` or earlier has stepped aside: it holds its lead's later ones back no more.
-    With `only`: these and no others, due or not (the probe of an endpoint that is down).
+    With `probe`: that one and no other, due or not.
     """
 
     target: Target
@@ -30,7 +31,7 @@ class Wish:
     limit: int
     busy_leads: Collection[int] = ()
     asides_before: datetime | None = None
-    only: Sequence[int] | None = None
+    probe: Probe | None = None
 
 
 class Due(NamedTuple):
@@ -59,7 +60,9 @@ _COLUMNS = """
     JOIN webhooks_event AS e ON e.id = d.event_id
     LEFT JOIN leads_externalid AS x ON x.lead_id = d.lead_id AND x.api_key_id = {api_key}
 """
-_WAITING = "d.webhook_id = {webhook} AND d.state = 'waiting' AND d.sequence IS NOT NULL"
+# COALESCE keeps PostgreSQL from looking for numbered rows through the index of all sequences: that one holds whatever
+# was ever delivered, and the partial indexes only what waits.
+_WAITING = "d.webhook_id = {webhook} AND d.state = 'waiting' AND COALESCE(d.sequence, 0) > 0"
 _DUE = _WAITING + " AND d.next_attempt_at <= {now} AND {not_busy}"
 # The first of each lead, if it is due, and then those behind it. Within a lead, ids are in the order of the log: they
 # are drawn while the lead's row is locked.
@@ -79,7 +82,7 @@ _PER_LEAD = f"""
     )
     SELECT id FROM heads UNION ALL SELECT id FROM followers
 """  # noqa: S608  # no value
-_STRICT = f"SELECT d.id FROM webhooks_delivery AS d WHERE {_WAITING} ORDER BY d.sequence LIMIT {{limit}}"  # noqa: S608  # no value
+_STRICT = f"SELECT d.id FROM webhooks_delivery AS d WHERE {_WAITING} ORDER BY COALESCE(d.sequence, 0) LIMIT {{limit}}"  # noqa: S608  # no value
 _NONE = (
     f"SELECT d.id FROM webhooks_delivery AS d WHERE {_DUE} ORDER BY d.next_attempt_at, d.id LIMIT {{limit}}"  # noqa: S608  # no value
 )
@@ -94,18 +97,18 @@ def due_deliveries(wishes: Sequence[Wish], now: datetime) -> dict[int, list[Due]
         alike = [
             wish
             for wish in wishes
-            if wish.only is None
+            if wish.probe is None
             and wish.target.ordering is ordering
             and not (ordering is Ordering.STRICT and wish.busy_leads)
         ]
         for row in _rows(alike, chosen, now):
             found[row[1]].append(Due._make(row))
-    for row in _rows([wish for wish in wishes if wish.only is not None], _ONLY, now):
+    for row in _rows([wish for wish in wishes if wish.probe is not None], _ONLY, now):
         found[row[1]].append(Due._make(row))
     for wish in wishes:
         rows = sorted(found[wish.target.webhook_id], key=lambda each: each.sequence)
         found[wish.target.webhook_id] = (
-            rows if wish.only is not None else _without_gaps(rows, wish.target.ordering)
+            rows if wish.probe is not None else _without_gaps(rows, wish.target.ordering)
         )
     return found
 
@@ -117,7 +120,7 @@ def _rows(wishes: Sequence[Wish], chosen: str, now: datetime) -> Iterable[tuple[
         return [row for wish in wishes for row in _rows_of_one(wish, chosen, now)]
     asked = ", ".join(
         f"({wish.target.webhook_id}, {wish.target.api_key_id}, {wish.limit},"
-        f" '{{{ids_text(wish.busy_leads)}}}'::bigint[], '{{{ids_text(wish.only or ())}}}'::bigint[],"
+        f" '{{{ids_text(wish.busy_leads)}}}'::bigint[], {wish.probe.delivery_id if wish.probe else 0},"
         f" {_moment(wish.asides_before)}::timestamptz)"
         for wish in wishes
     )
@@ -127,11 +130,11 @@ def _rows(wishes: Sequence[Wish], chosen: str, now: datetime) -> Iterable[tuple[
         api_key="asked.api_key",
         limit="asked.room",
         not_busy="d.lead_id <> ALL (asked.busy)",
-        only="d.id = ANY (asked.these)",
+        only="d.id = asked.probe",
         asides="asked.asides",
     )
     statement = (
-        f"SELECT picked.* FROM (VALUES {asked}) AS asked (webhook_id, api_key, room, busy, these, asides)"  # noqa: S608  # numbers
+        f"SELECT picked.* FROM (VALUES {asked}) AS asked (webhook_id, api_key, room, busy, probe, asides)"  # noqa: S608  # numbers
         f" CROSS JOIN LATERAL ({picked}) AS picked"
     )
     with connection.cursor() as cursor:
@@ -147,7 +150,7 @@ def _rows_of_one(wish: Wish, chosen: str, now: datetime) -> Iterable[tuple[Any, 
         api_key=wish.target.api_key_id,
         limit=wish.limit,
         not_busy=f"d.lead_id NOT IN ({ids_text(wish.busy_leads)})",
-        only=f"d.id IN ({ids_text(wish.only or ())})",
+        only=f"d.id = {wish.probe.delivery_id if wish.probe else 0}",
         asides=_moment(wish.asides_before),
     )
     with connection.cursor() as cursor:

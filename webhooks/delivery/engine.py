@@ -21,7 +21,7 @@ from webhooks.delivery.clock import ClockWatch, database_now
 from webhooks.delivery.clock_steps import LeaseWatch, shorten_waits
 from webhooks.delivery.due import Wish
 from webhooks.delivery.endpoint import facts_before_claim, facts_of
-from webhooks.delivery.health import Facts, asides_before
+from webhooks.delivery.health import asides_before
 from webhooks.delivery.lease import (
     LEASE_SECONDS,
     RENEW_SECONDS,
@@ -41,7 +41,7 @@ from webhooks.delivery.run import MAX_RUN_SECONDS, Run, RunThreads, split
 from webhooks.delivery.send import Sender
 from webhooks.delivery.sequence import give_positions, number_deliveries
 from webhooks.delivery.served import Served
-from webhooks.delivery.target import Target, target_of
+from webhooks.delivery.target import target_of
 from webhooks.models import OffReason, Webhook
 from webhooks.notices import tell_in_background
 from webhooks.operations import give_up
@@ -76,6 +76,7 @@ class Engine:
         self._clock = ClockWatch()
         self._leases_seen = LeaseWatch(LEASE_SECONDS)
         self._no_takeover_before = 0.0
+        self._unnumbered: set[int] = set()
         self._sweep_at = 0.0
         self._stopping = threading.Event()
         self._ended = threading.Event()
@@ -104,7 +105,7 @@ class Engine:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set() or self._on_their_way():
-                self._pokes.wait(TICK_SECONDS if self._on_their_way() else self._until_sweep())
+                self._pokes.wait(self._until_next_turn())
                 self._guarded_turn()
             self._guarded(self._release_idle)
         finally:
@@ -150,8 +151,10 @@ class Engine:
     def _on_their_way(self) -> bool:
         return bool(self._unrecorded) or any(served.runs for served in self._served.values())
 
-    def _until_sweep(self) -> float:
-        return max(0.0, self._sweep_at - time.monotonic())
+    def _until_next_turn(self) -> float:
+        if any(served.wanted and served.room() > 0 for served in self._served.values()):
+            return 0.0  # more is waiting than was read at once: it is made ready while that is sent
+        return TICK_SECONDS if self._on_their_way() else max(0.0, self._sweep_at - time.monotonic())
 
     def _collect(self) -> None:
         """Takes what the runs have brought, and records it; what can't be recorded now is kept."""
@@ -204,6 +207,7 @@ class Engine:
             give_positions()
             now = self._checked_clock()
             wanted.update(due_webhooks(now, take_over=self._may_take_over()), self._served)
+        self._unnumbered |= wanted
         for webhook_id in wanted & self._served.keys():
             self._served[webhook_id].wanted = True
         return wanted - self._served.keys()
@@ -243,8 +247,12 @@ class Engine:
         ]
         if not ready:
             return
-        give_positions()
-        number_deliveries(ready)
+        # Whatever is new was told by a poke or found by the sweep.
+        unnumbered = self._unnumbered.intersection(ready)
+        if unnumbered:
+            give_positions()
+            number_deliveries(unnumbered)
+            self._unnumbered -= unnumbered
         now = database_now()
         for webhook_id in ready:
             self._served[webhook_id].wanted = False
@@ -282,6 +290,7 @@ class Engine:
         facts = facts_of(webhook.state)
         wait = facts.seconds_to_wait(now)
         if wait > 0:
+            served.probed = None
             self._look_again(webhook.pk, wait)
             return None
         target = target_of(webhook, now)
@@ -296,18 +305,19 @@ class Engine:
         if not limit:
             self._look_again(webhook.pk, served.gate.until_next())
             return None
+        probe = None
+        if facts.is_down:
+            probe = next_probe(webhook.pk, target.ordering, facts, just_failed=served.probed, now=now)
+            if probe is None:
+                return None
         return Wish(
             target=target,
             lease=served.lease,
             limit=limit,
             busy_leads=frozenset[int]().union(*(run.leads for run in served.runs)),
             asides_before=asides_before(facts.last_success_at),
-            only=self._probe(target, facts, limit, now) if facts.is_down else None,
+            probe=probe,
         )
-
-    @staticmethod
-    def _probe(target: Target, facts: Facts, limit: int, now: datetime) -> list[int]:
-        return next_probe(target.webhook_id, target.ordering, down_since=facts.down_since, now=now)[:limit]
 
     def _start_runs(self, wishes: Sequence[Wish], now: datetime) -> None:
         try:
@@ -330,7 +340,7 @@ class Engine:
                 served.lease.ours_until = 0.0
                 continue
             # More behind those, or another probe in place of one that was withheld.
-            served.wanted = len(parcels) >= wish.limit or (bool(wish.only) and not parcels)
+            served.wanted = len(parcels) >= wish.limit or (wish.probe is not None and not parcels)
             if parcels and not self._paced(served, len(parcels), now):
                 continue
             for part in split(parcels, max(1, served.room()) if served.slow else 1):
@@ -370,6 +380,7 @@ class Engine:
         with self._served_lock:
             for served in idle:
                 del self._served[served.lease.webhook_id]
+        self._unnumbered &= self._served.keys()
 
     # ── The thread that renews ──────────────────────────────────────────────────────────────────────────
 

@@ -45,7 +45,7 @@ RULES = Rules()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What one attempt brought. `probe`: it was the one that a down endpoint is tried with."""
+    """What one attempt brought. `probe`: it was the one that a down endpoint is tried with, until after a wait."""
 
     succeeded: bool
     status: int | None = None

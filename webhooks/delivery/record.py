@@ -64,7 +64,7 @@ class Outcome:
             succeeded=result.succeeded,
             status=result.status,
             retry_after=None if result.succeeded else retry_after(result.headers, self.started_at),
-            probe=self.parcel.probe,
+            probe=self.parcel.probe is not None and not self.parcel.probe.goes_on,
         )
 
 
@@ -215,7 +215,13 @@ def _fail(
 
 def _mark_passed(counted: Sequence[Outcome], judged: Mapping[int, Judged], now: datetime) -> None:
     for outcome in counted:
-        if outcome.parcel.passes and outcome.result.succeeded and judged[outcome.webhook_id].came_back:
+        probe = outcome.parcel.probe
+        if (
+            probe is not None
+            and probe.passes
+            and outcome.result.succeeded
+            and judged[outcome.webhook_id].came_back
+        ):
             has_been_passed(
                 outcome.webhook_id, lead_id=outcome.parcel.lead_id, by=outcome.parcel.delivery_id, now=now
             )

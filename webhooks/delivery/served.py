@@ -28,6 +28,8 @@ class Served:
     allowed_runs: int = 1
     slow: bool = False
     wanted: bool = True
+    probed: int | None = None
+    """The delivery that has just failed as a probe that goes on with another."""
     pace: float = 0.005
     """Seconds that an attempt takes, of late."""
 
@@ -49,6 +51,9 @@ class Served:
         seconds = outcome.result.timings.total
         self.slow = seconds >= SLOW_SECONDS
         self.pace += (seconds - self.pace) / 4
+        parcel = outcome.parcel
+        goes_on = parcel.probe is not None and parcel.probe.goes_on and not outcome.result.succeeded
+        self.probed = parcel.delivery_id if goes_on else None
         self.allowed_runs = runs_after(self.allowed_runs, outcome.answer())
 
     def idle(self) -> bool:
