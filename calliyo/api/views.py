@@ -228,7 +228,8 @@ class ResourceViewSet(ViewSetMixin, ApiView):
             raise Http404
         versions = {etag.strip('"').partition(".")[0] for etag in wanted}
         if not versions & {"*", str(version)}:
-            detail = f"The object is at version {version} now; read it again."
+            # Which version it is now is not for every key that may write.
+            detail = "The object is not at that version any more; read it again."
             raise Refusal(status=412, code="precondition_failed", detail=detail)
 
 
