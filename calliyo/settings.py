@@ -271,6 +271,11 @@ CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"
 # Housekeeping. A message that no worker takes in time is void: the next one does its work.
 CELERY_BEAT_SCHEDULE = {
     "webhooks.clean_up": {"task": "webhooks.clean_up", "schedule": 60.0, "options": {"expires": 55}},
+    "apikeys.prune_idempotency_records": {
+        "task": "apikeys.prune_idempotency_records",
+        "schedule": crontab(minute="*/10"),
+        "options": {"expires": 500},
+    },
     "calliyo.forget_expired_sessions": {
         "task": "calliyo.forget_expired_sessions",
         "schedule": crontab(minute="17"),
@@ -301,6 +306,8 @@ REST_FRAMEWORK = {
     "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": None,
 }
+# What answers a POST with an `Idempotency-Key`: the views' base does not know the keys that it belongs to.
+CALLIYO_ANSWER_ONCE = "apikeys.idempotency.answer_once"
 SPECTACULAR_SETTINGS = {
     "TITLE": "Calliyo public API",
     "VERSION": "2026-11-01",
