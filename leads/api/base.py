@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from apikeys.callers import Caller, caller_of
 from apikeys.permissions import needed_scope, refused
-from apikeys.scopes import Resource
+from apikeys.scopes import Access, Resource, scope_for
 from calliyo.api.filters import MomentFilter, NamedFilterSet
 from calliyo.api.lists import Listing
 from calliyo.api.problems import FieldError
@@ -35,6 +35,11 @@ class CRMViewSet(ResourceViewSet):
     def caller(self) -> Caller:
         """Who asks."""
         return caller_of(self.request)
+
+    def may_read(self) -> bool:
+        """Whether the caller may see what it has written."""
+        scope = scope_for(self.resource, Access.READ)
+        return scope is not None and self.caller.may(scope)
 
     def parameters(self) -> dict[str, Any]:
         """The key that asks: a lead shows it its own `external_id`."""

@@ -79,6 +79,7 @@ def test_no_secret_or_a_generated_one(key: APIKey, given: str | None, shown: str
     [
         ({"url": "http://8.8.8.8/"}, "url", "invalid_url"),
         ({"url": "not a url"}, "url", "invalid_url"),
+        ({"url": 5}, "url", "invalid_url"),
         ({"url": "https://10.0.0.1/"}, "url", "invalid_url"),
         ({"events": []}, "events", "invalid"),
         ({"events": ["lead.exploded"]}, "events", "invalid"),
@@ -96,6 +97,21 @@ def test_no_secret_or_a_generated_one(key: APIKey, given: str | None, shown: str
         ({"headers": {"X-A": "ü"}}, "headers", "invalid"),
         ({"headers": {"X-A": 5}}, "headers", "invalid"),
         ({"headers": {"X-A": "a", "x-a": "b"}}, "headers", "invalid"),
+        ({"headers": {"Content-Location": "/"}}, "headers", "invalid"),
+        ({"headers": {"content-type": "text/plain"}}, "headers", "invalid"),
+        ({"headers": {"Proxy-Authorization": "Basic eA=="}}, "headers", "invalid"),
+        ({"headers": {"Connection": "X-A"}}, "headers", "invalid"),
+        ({"headers": {"X-Calliyo-Anything": "1"}}, "headers", "invalid"),
+        ({"headers": {"Webhook-Signature": "v1,x"}}, "headers", "invalid"),
+        ({"headers": {"X" * 101: "a"}}, "headers", "invalid"),
+        ({"headers": {"X-A": "a" * 1001}}, "headers", "invalid"),
+        ({"headers": {"X-A": " a"}}, "headers", "invalid"),
+        ({"headers": {"X-A": "a\x00"}}, "headers", "invalid"),
+        ({"headers": {"X-A:": "a"}}, "headers", "invalid"),
+        ({"headers": {"": "a"}}, "headers", "invalid"),
+        ({"headers": {5: "a"}}, "headers", "invalid"),
+        ({"headers": ["X-A"]}, "headers", "invalid"),
+        ({"headers": "X-A: a"}, "headers", "invalid"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused_with_its_field_and_nothing_is_written(
@@ -159,7 +175,7 @@ def test_a_rotation_keeps_the_old_secret_for_the_overlap_and_no_longer(key: APIK
 def test_a_secret_that_no_key_opens_is_replaced_and_holds_nothing_any_more(key: APIKey, how: str) -> None:
     webhook = subscribe(api_key=key, url=URL, events=["lead.created"], secret="generate")
     Webhook.objects.update(secret="damaged")
-    EndpointState.objects.update(held_until=timezone.now() + timedelta(minutes=1))
+    EndpointState.objects.update(paused_until=timezone.now() + timedelta(minutes=1))
     new = "another typed one"
     if how == "rotated":
         webhook = rotate_secret(webhook=webhook, secret=new)
@@ -167,7 +183,7 @@ def test_a_secret_that_no_key_opens_is_replaced_and_holds_nothing_any_more(key: 
         webhook = change_webhook(webhook=webhook, secret=new)
     assert reveal_secret(webhook) == new
     assert (webhook.previous_secret, webhook.previous_secret_until) == ("", None)
-    assert EndpointState.objects.get().held_until is None
+    assert EndpointState.objects.get().paused_until is None
 
 
 def test_turning_off_misses_what_waits_and_turning_on_queues_again(key: APIKey) -> None:

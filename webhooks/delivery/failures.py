@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from webhooks.delivery.deadline import DeadlinePassed
-from webhooks.delivery.guard import CertificateExpired, LookupTimedOut, Refused
+from webhooks.delivery.guard import NO_SUCH_NAME, CertificateExpired, LookupTimedOut, Refused
 
 
 class FailureCode(StrEnum):
@@ -89,7 +89,7 @@ _PLAIN: tuple[tuple[type[BaseException], FailureCode, str], ...] = (
 
 
 def _lookup_failure(error: socket.gaierror) -> Failure:
-    if error.errno in {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}:
+    if error.errno in NO_SUCH_NAME:
         return Failure(FailureCode.HOST_UNKNOWN, "the host name does not exist")
     return Failure(
         FailureCode.LOOKUP_FAILED, f"the host name could not be resolved: {error.strerror or error}"
@@ -118,6 +118,7 @@ _TLS_WORDS = {
     "UNSUPPORTED_PROTOCOL": _OLD_TLS,
     "TLSV1_ALERT_PROTOCOL_VERSION": _OLD_TLS,
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "the endpoint refused the TLS handshake",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the endpoint asks for a certificate of ours, and Calliyo has none",
     "TLSV1_UNRECOGNIZED_NAME": "the endpoint does not know this host name",
 }
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from webhooks.delivery.claim import Parcel
 from webhooks.delivery.failures import Failure, FailureCode
+from webhooks.delivery.gate import Gate
 from webhooks.delivery.lease import Lease
 from webhooks.delivery.record import Outcome
 from webhooks.delivery.send import AttemptResult, Sender, Timings
@@ -25,7 +26,7 @@ MAX_IDLE_SECONDS = 30.0
 class Run:
     """Parcels of one webhook for one thread. The engine reads `outcomes` while it goes on."""
 
-    def __init__(self, target: Target, lease: Lease, parcels: Sequence[Parcel]) -> None:
+    def __init__(self, target: Target, lease: Lease, parcels: Sequence[Parcel], gate: Gate) -> None:
         self.target = target
         self.parcels = parcels
         self.outcomes: deque[Outcome] = deque()
@@ -33,14 +34,28 @@ class Run:
         self.finished = False
         self.last_succeeded = True
         self._lease = lease
+        self._gate = gate
         self._lease_number = lease.number
         self._stop_at = self.started_at + MAX_RUN_SECONDS
         self._stopped = False
-
-    @property
-    def leads(self) -> frozenset[int]:
+        self._next: Run | None = None
+        self._last = threading.Lock()
+        self.leads = frozenset(parcel.lead_id for parcel in parcels)
         """The leads that have something in it."""
-        return frozenset(parcel.lead_id for parcel in self.parcels)
+
+    def go_on_with(self, run: "Run") -> bool:
+        """Has this run's thread carry out `run` next, without a pause; False where it is too late for that."""
+        with self._last:
+            if self.finished or self._next is not None:
+                return False
+            self._next = run
+            return True
+
+    def finish(self) -> "Run | None":
+        """Ends it; the run that goes on on the same thread."""
+        with self._last:
+            self.finished = True
+            return self._next
 
     def stop(self) -> None:
         """Begins no further request."""
@@ -50,12 +65,13 @@ class Run:
         """Sends while it may; within a lane, nothing goes after a failure."""
         failed_lanes: set[int] = set()
         for parcel in self.parcels:
-            if self._stopped or time.monotonic() >= self._stop_at or not self._lease.holds():
-                return
             if parcel.lane in failed_lanes:
                 continue
+            if not self._gate.pass_one(self._stop_at) or self._stopped or not self._lease.holds():
+                return
             outcome = self._attempted(parcel, sender)
             self.outcomes.append(outcome)
+            self._gate.learn(outcome.answer())
             self.last_succeeded = outcome.result.succeeded
             if not outcome.result.succeeded:
                 failed_lanes.add(parcel.lane)
@@ -82,7 +98,7 @@ class Run:
             webhook_id=self.target.webhook_id,
             lease_number=self._lease_number,
             started_at=started_at,
-            request_headers=self.target.shown(headers),
+            request_headers=sender.framing(self.target.url, parcel.body) | self.target.shown(headers),
             result=result,
         )
 
@@ -122,12 +138,14 @@ class RunThreads:
         threading.Thread(target=self._work, name="calliyo-send", daemon=True).start()
 
     def _work(self) -> None:
-        while (run := self._next()) is not None:
+        run = self._next()
+        while run is not None:
             try:
                 run.send_all(self._sender)
             finally:
-                run.finished = True
+                following = run.finish()
                 self._when_finished()
+            run = following or self._next()
 
     def _next(self) -> Run | None:
         with self._changed:
