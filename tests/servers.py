@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 from cryptography.fernet import Fernet
 
 PATIENCE = 30.0
@@ -98,6 +99,20 @@ class Server:
                 self.command, stdout=log, stderr=log, user=self.user, cwd=self.folder, start_new_session=True
             )
         _wait_for(self.port, self.process, self.name)
+        if self.name == "postgresql":
+            self._wait_until_it_has_recovered()
+
+    def _wait_until_it_has_recovered(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                psycopg.connect(self.url).close()
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
 
     def end(self, number: int) -> None:
         """Sends the signal and waits until it has ended."""
