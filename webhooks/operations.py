@@ -22,6 +22,7 @@ from webhooks.delivery.configured import configured_sender
 from webhooks.delivery.send import AttemptResult
 from webhooks.delivery.sequence import latest_position
 from webhooks.delivery.target import target_of
+from webhooks.missed import missed_events
 from webhooks.models import Delivery, DeliveryState, EndpointState, Health, OffReason, Ordering, Webhook
 from webhooks.samples import sample_payload
 from webhooks.validation import (
@@ -140,6 +141,7 @@ def turn_on(*, webhook: Webhook) -> Webhook:
     if webhook.active:
         return webhook
     webhook.active, webhook.off_reason, webhook.off_at = True, "", None
+    webhook.on_since = latest_position()
     _save(webhook)
     EndpointState.objects.filter(webhook=webhook).update(
         health=Health.HEALTHY, failures_in_a_row=0, failing_since=None, held_until=None, probes=0
@@ -256,8 +258,11 @@ def _change(webhook: Webhook, name: str, value: Any, told: dict[str, Any]) -> No
 
 
 def _set_off(webhook: Webhook, reason: OffReason, now: datetime) -> None:
+    # What was missed before and is still not sent stays findable.
+    if webhook.off_since is None or not missed_events(webhook).exists():
+        webhook.off_since = latest_position()
     webhook.active, webhook.off_reason, webhook.off_at = False, reason.value, now
-    webhook.off_since = latest_position()
+    webhook.on_since = None
 
 
 def _let_go_if_undecryptable(webhook: Webhook) -> None:

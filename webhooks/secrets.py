@@ -73,6 +73,18 @@ def opens(stored: str) -> bool:
     return True
 
 
+def under_newest_key(stored: str) -> str:
+    """The same secret under the newest field key: `stored` itself where it is already.
+
+    Raises `UndecryptableSecret`.
+    """
+    try:
+        _fernet(tuple(settings.CALLIYO_FIELD_KEYS[:1])).decrypt(stored.encode())
+    except InvalidToken:
+        return encrypt(decrypt(stored))
+    return stored
+
+
 @lru_cache(maxsize=4)
 def _fernet(keys: tuple[str, ...]) -> MultiFernet:
     return MultiFernet([Fernet(key) for key in keys])

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from webhooks import chores
+from webhooks import chores, pruning
 from webhooks.delivery import worker
 
 
@@ -18,3 +18,9 @@ def clean_up() -> None:
     chores.delete_leftovers()
     chores.mark_missed()
     chores.forget_previous_secrets()
+
+
+@shared_task(name="webhooks.prune", ignore_result=True)
+def prune() -> None:
+    """What is older than the company keeps; goes on at the next call where it is much."""
+    pruning.prune(longest=pruning.LONGEST)
