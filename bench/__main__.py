@@ -72,10 +72,24 @@ def show_arrival(where: str, arrival: Mapping[str, Any]) -> None:
     console.print(table)
 
 
+def show_deliveries(where: str, deliveries: Mapping[str, Any]) -> None:
+    title = f"Deliveries, {deliveries['deliveries_a_round']} a round · {where}"
+    table = new_table(title, "", "a second", "times the loop", "times a task each")
+    for name, figures in deliveries["rivals"].items():
+        table.add_row(
+            name,
+            shown(figures["a_second"], 0),
+            shown(figures["times_loop"], 2),
+            shown(figures["times_baseline"], 1),
+        )
+    console.print(table)
+
+
 SHOW: dict[str, Callable[[str, Mapping[str, Any]], None]] = {
     "saves": show_saves,
     "listing": show_listing,
     "arrival": show_arrival,
+    "deliveries": show_deliveries,
 }
 
 

@@ -1,19 +1,15 @@
 """From the commit to the arrival at somebody else's server: worker and receiver are processes."""
 
 import json
-import os
 import statistics
-import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from apikeys.models import APIKey
 from apikeys.operations import create_api_key
 from apikeys.scopes import Scope
+from bench.processes import process, workers
 from leads.models import Lead, LeadStatus
 from tests.servers import free_port
 from webhooks.catalogue import EventType
@@ -23,21 +19,6 @@ SAVES = 300
 PACE = 0.02  # seconds between two saves: a busy team, not a load test
 PATIENCE = 60.0
 KEY_NAME = "Bench of arrivals"
-
-
-@contextmanager
-def process(*arguments: str) -> Iterator[None]:
-    popen = subprocess.Popen(
-        [sys.executable, "-m", *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=dict(os.environ),
-    )
-    try:
-        yield
-    finally:
-        popen.terminate()
-        popen.wait(timeout=30)
 
 
 def arrivals(address: str) -> dict[str, float]:
@@ -77,9 +58,7 @@ def measure() -> dict[str, Any]:
     """Milliseconds from commit to arrival, at a busy team's pace."""
     address = f"http://127.0.0.1:{free_port()}/"
     minted = create_api_key(name=KEY_NAME, scopes=list(Scope))
-    worker = ("celery", "--app", "calliyo.celery", "worker", "--concurrency", "1", "--without-gossip",
-              "--without-mingle", "--loglevel", "WARNING")  # fmt: skip
-    with process("bench.receiver", address.rpartition(":")[2].strip("/")), process(*worker):
+    with process("bench.receiver", address.rpartition(":")[2].strip("/")), workers():
         wait_for(address, set())
         subscribe(api_key=minted.key, url=address, events=[EventType.LEAD_CREATED], secret="generate")  # noqa: S106
         wait_for(address, set(save_leads(0, 5, 0.1)))  # the worker is up, its connections are warm

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from calliyo.actor import ActorType
+from webhooks.shortening import SHORTENED, fitted
 
 LEADS_READ = "leads:read"
 USERS_READ = "users:read"
@@ -13,7 +14,7 @@ _AUTHORS = ("actor", "author")
 
 
 def body_for(payload: str, *, scopes: AbstractSet[str], external_id: str | None) -> str:
-    """The body in compact JSON: `payload` itself where the key may see all of it.
+    """The body in compact JSON, at most 20 kB: `payload` itself where the key may see all of it.
 
     Without `leads:read`, `data.lead` is its id only; without `users:read`, the names of users are null.
     `external_id` is the key's own id for the lead.
@@ -27,7 +28,17 @@ def body_for(payload: str, *, scopes: AbstractSet[str], external_id: str | None)
     lead = body["data"].get("lead")
     if lead is not None:
         body["data"]["lead"] = _lead_for(lead, scopes, external_id)
-    return orjson.dumps(body).decode()
+        if LEADS_READ not in scopes and SHORTENED in body["data"]:
+            body["data"] = _without_paths_of_lead(body["data"])
+    # The key's own id makes it longer than it was when it was recorded.
+    return fitted(body).decode()
+
+
+def _without_paths_of_lead(data: dict[str, Any]) -> dict[str, Any]:
+    """`data` whose list of what was shortened names nothing of a lead that is its id only."""
+    rest = [path for path in data[SHORTENED] if not path.startswith("lead.")]
+    others = {name: part for name, part in data.items() if name != SHORTENED}
+    return {**others, SHORTENED: rest} if rest else others
 
 
 def _lead_for(lead: dict[str, Any], scopes: AbstractSet[str], external_id: str | None) -> dict[str, Any]:

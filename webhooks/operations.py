@@ -185,7 +185,7 @@ def reveal_secret(webhook: Webhook) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentSample:
-    """A test event as it was sent, and what came back."""
+    """A test event as it was sent, a person's own headers hidden, and what came back."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -214,10 +214,11 @@ def run_test_event(*, webhook: Webhook, event_type: str = EventType.LEAD_CREATED
     sender = configured_sender()
     try:
         result = sender.send(webhook.url, headers=headers, body=body)
+        shown = sender.framing(webhook.url, body) | target.shown(headers)
     finally:
         sender.close()
     _audit(webhook, "webhook.tested", event=event, status=result.status, succeeded=result.succeeded)
-    return SentSample(headers=headers, body=body, result=result)
+    return SentSample(headers=shown, body=body, result=result)
 
 
 def _locked(webhook_id: int) -> Webhook:

@@ -14,11 +14,9 @@ from calliyo.statements import fetch
 from leads.pictures import moment
 from webhooks.catalogue import API_VERSION
 from webhooks.facts import Fact
+from webhooks.shortening import fitted
 
-LONGEST_BODY = 20_000  # bytes (contract, *Webhooks*)
 ROWS = 500  # events in one statement
-# Texts that people write without end, by the object of `data` that holds them.
-LONG_TEXTS = {"note": "text", "call": "note", "follow_up": "note"}
 
 
 def record(facts: Sequence[Fact], at: datetime) -> list[int]:
@@ -31,7 +29,7 @@ def record(facts: Sequence[Fact], at: datetime) -> list[int]:
 
 
 def render(*, uid: UUID, event_type: str, at: datetime, actor: Actor, data: dict[str, Any]) -> bytes:
-    """The body in compact JSON, at most 20 kB: the longest text is cut, and `data.shortened` names it."""
+    """The body in compact JSON, at most 20 kB: what is too long is shortened."""
     body = {
         "id": f"evt_{uid.hex}",
         "type": event_type,
@@ -40,24 +38,7 @@ def render(*, uid: UUID, event_type: str, at: datetime, actor: Actor, data: dict
         "actor": {"type": actor.type, "id": actor.id, "name": actor.name, "request_id": actor.request_id},
         "data": data,
     }
-    rendered = orjson.dumps(body)
-    if len(rendered) <= LONGEST_BODY:
-        return rendered
-    for subject, name in LONG_TEXTS.items():
-        if subject in data and data[subject][name]:
-            shorter = _cut(data[subject][name], len(rendered) - LONGEST_BODY + 64)
-            cut = {**data, subject: {**data[subject], name: shorter}, "shortened": [f"{subject}.{name}"]}
-            return orjson.dumps({**body, "data": cut})
-    return rendered
-
-
-def _cut(text: str, surplus: int) -> str:
-    """`text` without at least `surplus` bytes of its JSON form, on a character's border."""
-    kept = text
-    while kept and len(orjson.dumps(text)) - len(orjson.dumps(kept)) < surplus:
-        missing = surplus - (len(orjson.dumps(text)) - len(orjson.dumps(kept)))
-        kept = kept[: -max(1, missing // 6)]
-    return kept + "…" if kept else ""
+    return fitted(body)
 
 
 _DELIVERIES = """

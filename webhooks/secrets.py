@@ -54,13 +54,13 @@ def encrypt(secret: str) -> str:
     return _fernet(tuple(settings.CALLIYO_FIELD_KEYS)).encrypt(secret.encode()).decode()
 
 
-def decrypt(stored: str) -> str:
-    """The secret in `stored`, under whichever field key still opens it; raises `UndecryptableSecret`."""
+def decrypt(stored: str, *, field: str = "secret") -> str:
+    """What is in `stored`, under whichever field key still opens it; raises `UndecryptableSecret` for `field`."""
     try:
         return _fernet(tuple(settings.CALLIYO_FIELD_KEYS)).decrypt(stored.encode()).decode()
     except InvalidToken as error:
         raise UndecryptableSecret(
-            "The secret can't be decrypted: its field key is not among CALLIYO_FIELD_KEYS.",
+            f"The {field} can't be decrypted: its field key is not among CALLIYO_FIELD_KEYS.", field=field
         ) from error
 
 
@@ -73,18 +73,21 @@ def opens(stored: str) -> bool:
     return True
 
 
-def under_newest_key(stored: str) -> str:
-    """The same secret under the newest field key: `stored` itself where it is already.
+def under_newest_key(stored: str) -> str | None:
+    """What is stored, encrypted anew under the newest field key; None where it is already. Raises as `decrypt`."""
+    if _opens_with(settings.CALLIYO_FIELD_KEYS[0], stored):
+        return None
+    return encrypt(decrypt(stored))
 
-    Raises `UndecryptableSecret`.
-    """
+
+def _opens_with(key: str, stored: str) -> bool:
     try:
-        _fernet(tuple(settings.CALLIYO_FIELD_KEYS[:1])).decrypt(stored.encode())
+        _fernet((key,)).decrypt(stored.encode())
     except InvalidToken:
-        return encrypt(decrypt(stored))
-    return stored
+        return False
+    return True
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _fernet(keys: tuple[str, ...]) -> MultiFernet:
     return MultiFernet([Fernet(key) for key in keys])

@@ -14,22 +14,24 @@ from webhooks.models import Ordering
 
 GENERATE = "generate"
 MAX_HEADERS = 10
+MAX_HEADER_NAME = 100
 MAX_HEADER_LENGTH = 1000
 MAX_RATE_LIMIT = 1_000_000
-# Ours to set, or of one connection only: a person's value would change where a request ends.
+# Ours to set, or of one connection only: a person's value would change where a request ends, or what it says it is.
 _HOP_BY_HOP = frozenset(
     (
-        *(
-            "host",
-            "connection",
-            "keep-alive",
-            "proxy-connection",
-            "proxy-authenticate",
-            "proxy-authorization",
-        ),
-        *("te", "trailer", "transfer-encoding", "upgrade", "content-length", "expect", "content-encoding"),
+        "host",
+        "connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "expect",
+        "http2-settings",
     )
 )
+_PREFIXES_OF_OURS = ("content-", "proxy-", "x-calliyo-", "webhook-")
 
 
 class InvalidSubscription(DomainError):
@@ -85,26 +87,31 @@ def checked_secret(secret: str | None) -> str | None:
 
 def checked_headers(headers: Mapping[str, object] | None) -> dict[str, str]:
     """Headers that are sent along: at most ten, none of ours, none that means the connection."""
+    if not isinstance(headers, Mapping | None):
+        raise InvalidSubscription("Headers are an object of names and values.", field="headers")
     headers = dict(headers or {})
     checked: dict[str, str] = {}
     if len(headers) > MAX_HEADERS:
         raise InvalidSubscription(f"At most {MAX_HEADERS} headers are sent along.", field="headers")
-    if len({name.lower() for name in headers}) < len(headers):
+    if len({str(name).lower() for name in headers}) < len(headers):
         raise InvalidSubscription("A header is given twice.", field="headers")
     for name, value in headers.items():
         checked[name] = _checked_header(name, value)
     return checked
 
 
-def _checked_header(name: str, value: object) -> str:
-    if not HEADER_NAME.fullmatch(name):
-        raise InvalidSubscription(f"{name!r} is not a header's name.", field="headers")
-    if name.lower() in OWN_HEADERS or name.lower() in _HOP_BY_HOP:
+def _checked_header(name: object, value: object) -> str:
+    if not isinstance(name, str) or not HEADER_NAME.fullmatch(name) or len(name) > MAX_HEADER_NAME:
+        raise InvalidSubscription(f"{str(name)[:40]!r} is not a header's name.", field="headers")
+    lower = name.lower()
+    if lower in OWN_HEADERS or lower in _HOP_BY_HOP or lower.startswith(_PREFIXES_OF_OURS):
         raise InvalidSubscription(f"The header {name} is set by Calliyo.", field="headers")
     if not isinstance(value, str) or not HEADER_VALUE.fullmatch(value) or len(value) > MAX_HEADER_LENGTH:
         raise InvalidSubscription(
             f"The value of {name} is at most {MAX_HEADER_LENGTH} plain ASCII characters.", field="headers"
         )
+    if value != value.strip():
+        raise InvalidSubscription(f"The value of {name} begins or ends with a space.", field="headers")
     return value
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from tests.processes import ROOT
 from webhooks.body import body_for
 from webhooks.catalogue import EventType
 from webhooks.samples import sample_payload
@@ -51,3 +52,9 @@ def test_the_names_of_keys_and_of_the_system_are_told_to_all() -> None:
     whole = payload(EventType.LEAD_CREATED).replace('"type":"user","id":7', '"type":"api_key","id":7')
     body = json.loads(body_for(whole, scopes={"leads:read"}, external_id=None))
     assert body["actor"]["name"] == "Ravi Kumar"
+
+
+def test_the_documents_example_is_a_real_event() -> None:
+    page = (ROOT / "docs" / "payloads.md").read_text()
+    example = page.partition("```json\n")[2].partition("```")[0]
+    assert json.loads(example) == json.loads(payload(EventType.LEAD_STATUS_CHANGED))

@@ -1,5 +1,6 @@
 """Which services are Calliyo's own, read from the settings, and so never a webhook's receiver."""
 
+from ipaddress import ip_network
 from types import SimpleNamespace
 
 import pytest
@@ -46,7 +47,18 @@ def test_a_page_on_a_port_of_its_own_and_embedded_services_without_one(settings:
     assert configured_reach().own == {("127.0.0.1", 8000)}
 
 
-@pytest.mark.parametrize("url", ["https://crm.example.com/public/leads", "https://CACHE.example.com:6379/"])
-def test_they_are_refused_as_text_already(url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://crm.example.com/public/leads", "https://CRM.example.com:443/", "https://CACHE.example.com:6379/",
+        "https://db.example.com:5432/", "http://127.0.0.1:5433/", "https://two.example.com:5677/",
+    ],
+)  # fmt: skip
+def test_they_are_refused_as_text_already(settings: SimpleNamespace, url: str) -> None:
+    settings.CALLIYO_WEBHOOK_ALLOWED_NETWORKS = [ip_network("127.0.0.0/8")]
     with pytest.raises(InvalidUrl, match="own services"):
         parse_url(url, configured_reach())
+
+
+def test_other_ports_of_their_hosts_are_not_theirs() -> None:
+    assert parse_url("https://crm.example.com:8443/", configured_reach()).port == 8443

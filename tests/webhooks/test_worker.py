@@ -1,16 +1,13 @@
 """The engine in a real Celery worker, on this test's database and broker, whichever those are."""
 
 import time
-from ipaddress import ip_network
-from types import SimpleNamespace
 
 import pytest
 from standardwebhooks.webhooks import Webhook as Verifier
 
 from tests.processes import wait_until
 from tests.webhooks.engines import new_key, new_lead, new_webhook, states
-from webhooks.delivery import configured, worker
-from webhooks.delivery.urls import InvalidUrl, parse_url
+from webhooks.delivery import worker
 from webhooks.models import Delivery, EndpointState
 from webhooks.operations import reveal_secret
 from webhooks.tasks import clean_up, poke
@@ -59,25 +56,3 @@ def test_the_clean_up_runs_on_an_empty_database_and_again(receiver):
     clean_up()
     new_webhook(receiver.url, key=new_key())
     clean_up()
-
-
-def test_calliyos_own_page_database_broker_and_cache_are_never_sent_to(monkeypatch):
-    own = SimpleNamespace(
-        BASE_URL="https://crm.example.com",
-        CELERY_BROKER_URL="redis://queue.example.com:6380/0",
-        CACHES={"default": {"LOCATION": "redis://127.0.0.1/1"}},
-        DATABASES={"default": {"HOST": "db.example.com", "PORT": ""}},
-        CALLIYO_WEBHOOK_ALLOWED_NETWORKS=[ip_network("127.0.0.0/8")],
-    )
-    monkeypatch.setattr(configured, "settings", own)
-    reach = configured.configured_reach()
-    for url in (
-        "https://crm.example.com/hook",
-        "https://CRM.example.com:443/",
-        "https://queue.example.com:6380/",
-        "http://127.0.0.1:6379/",
-        "https://db.example.com:5432/",
-    ):
-        with pytest.raises(InvalidUrl, match="own services"):
-            parse_url(url, reach)
-    assert parse_url("https://crm.example.com:8443/", reach).port == 8443

@@ -1,20 +1,19 @@
-"""What is to be sent next to a webhook whose lease is held: the due deliveries, in order, with their bodies fixed.
+"""What is to be sent next to webhooks whose leases are held: the due deliveries, in order, with their bodies fixed.
 
 A claim writes no mark of its own on a row: the lease is the mark. Who dies leaves rows that are due, and the next
-holder sends them again.
+holder sends them again. All webhooks of a claim share its few statements (`due`).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db import connection, transaction
 
-from leads.models.external_id import ExternalId
 from webhooks.body import body_for
 from webhooks.catalogue import EventType, needed_scope
-from webhooks.delivery.lease import Lease
+from webhooks.delivery.bulk import ids_text, update_rows
+from webhooks.delivery.due import Due, Wish, due_deliveries
 from webhooks.delivery.target import Target
 from webhooks.models import Delivery, DeliveryState, EndpointState, Ordering
 
@@ -33,86 +32,38 @@ class Parcel:
     body: bytes
 
 
-class LeaseLost(Exception):
-    """Another worker serves the webhook now."""
+def claim(wishes: Sequence[Wish], *, holder: str, now: datetime) -> dict[int, list[Parcel]]:
+    """What each webhook gets, in the order of its sequence; one that is not in it is served by another worker now.
 
-
-def claim(
-    target: Target, lease: Lease, *, holder: str, now: datetime, limit: int, busy_leads: Collection[int]
-) -> list[Parcel]:
-    """Up to `limit` due deliveries in the order of their sequence, without the leads that are on their way already.
-
-    Those whose scope has gone are withheld on the way. Raises `LeaseLost`.
+    Those whose scope has gone are withheld on the way.
     """
-    due = list(_due(target, now, limit, busy_leads))
-    if not due:
-        return []
+    found = due_deliveries(wishes, now)
+    if not any(found.values()):
+        return {wish.target.webhook_id: [] for wish in wishes}
     with transaction.atomic():
-        if not _still_ours(lease, holder):
-            raise LeaseLost(lease.webhook_id)
-        allowed = _withhold(target, due, now)
-        _fix_bodies(target, allowed, now)
-    return [_parcel(delivery, target.ordering) for delivery in allowed]
+        numbers = _lease_numbers(found.keys(), holder)
+        ours = [wish for wish in wishes if numbers.get(wish.lease.webhook_id) == wish.lease.number]
+        given = {
+            wish.target.webhook_id: _withhold(wish.target, found[wish.target.webhook_id], now)
+            for wish in ours
+        }
+        bodies = _fixed_bodies(ours, given, now)
+    return {
+        wish.target.webhook_id: [
+            _parcel(each, wish.target.ordering, bodies) for each in given[wish.target.webhook_id]
+        ]
+        for wish in ours
+    }
 
 
-def _due(target: Target, now: datetime, limit: int, busy_leads: Collection[int]) -> list[Delivery]:
-    waiting = Delivery.objects.filter(
-        webhook_id=target.webhook_id, state=DeliveryState.WAITING, sequence__isnull=False
-    ).select_related("event")
-    due = waiting.filter(next_attempt_at__lte=now)
-    match target.ordering:
-        case Ordering.STRICT:
-            return [] if busy_leads else _until_not_due(waiting.order_by("sequence")[:limit], now)
-        case Ordering.PER_LEAD:
-            found = _heads_and_followers(waiting, due.exclude(lead_id__in=busy_leads), now, limit)
-        case _:
-            found = list(due.exclude(lead_id__in=busy_leads).order_by("next_attempt_at", "id")[:limit])
-    return sorted(found, key=lambda delivery: delivery.sequence or 0)
+def _lease_numbers(webhook_ids: Collection[int], holder: str) -> dict[int, int]:
+    """The numbers of the leases that are `holder`'s, locked until the bodies are settled."""
+    states = EndpointState.objects.filter(webhook_id__in=webhook_ids, lease_holder=holder)
+    locked = states.select_for_update(no_key=True).order_by("webhook_id")
+    return dict(locked.values_list("webhook_id", "lease_number"))
 
 
-def _heads_and_followers(
-    waiting: QuerySet[Delivery], due: QuerySet[Delivery], now: datetime, limit: int
-) -> list[Delivery]:
-    """The first of each lead, if it is due, and those behind it that are due as well.
-
-    Within a lead, ids are in the order of the log: they are drawn while the lead's row is locked.
-    """
-    before = Delivery.objects.filter(
-        webhook_id=OuterRef("webhook_id"),
-        lead_id=OuterRef("lead_id"),
-        state=DeliveryState.WAITING,
-        id__lt=OuterRef("id"),
-    )
-    heads = list(due.filter(~Exists(before)).order_by("next_attempt_at", "id")[:limit])
-    room = limit - len(heads)
-    if not heads or not room:
-        return heads
-    leads = {head.lead_id for head in heads}
-    of_those = waiting.filter(lead_id__in=leads).exclude(pk__in=[head.pk for head in heads])
-    by_lead: dict[int, list[Delivery]] = {}
-    for delivery in of_those.order_by("id")[:room]:
-        by_lead.setdefault(delivery.lead_id, []).append(delivery)
-    return heads + [follower for lane in by_lead.values() for follower in _until_not_due(lane, now)]
-
-
-def _until_not_due(deliveries: Iterable[Delivery], now: datetime) -> list[Delivery]:
-    """The deliveries before the first one that is not due."""
-    found = []
-    for delivery in deliveries:
-        if delivery.next_attempt_at is None or delivery.next_attempt_at > now:
-            break
-        found.append(delivery)
-    return found
-
-
-def _still_ours(lease: Lease, holder: str) -> bool:
-    states = EndpointState.objects.filter(
-        webhook_id=lease.webhook_id, lease_holder=holder, lease_number=lease.number
-    )
-    return bool(states.select_for_update(no_key=True).values_list("pk"))
-
-
-def _withhold(target: Target, deliveries: list[Delivery], now: datetime) -> list[Delivery]:
+def _withhold(target: Target, deliveries: Sequence[Due], now: datetime) -> list[Due]:
     """Ends those whose event the key may no longer see, with the reason; gives the others."""
     missing: dict[str, list[int]] = {}
     allowed = []
@@ -121,7 +72,7 @@ def _withhold(target: Target, deliveries: list[Delivery], now: datetime) -> list
         if scope in target.scopes:
             allowed.append(delivery)
         else:
-            missing.setdefault(scope, []).append(delivery.pk)
+            missing.setdefault(scope, []).append(delivery.id)
     for scope, ids in missing.items():
         Delivery.objects.filter(pk__in=ids, state=DeliveryState.WAITING).update(
             state=DeliveryState.WITHHELD,
@@ -132,38 +83,54 @@ def _withhold(target: Target, deliveries: list[Delivery], now: datetime) -> list
     return allowed
 
 
-def _fix_bodies(target: Target, deliveries: list[Delivery], now: datetime) -> None:
-    """Settles the bytes of those that are sent for the first time, before anything is sent."""
-    fresh = [delivery for delivery in deliveries if delivery.first_attempt_at is None]
-    if not fresh:
-        return
-    own_ids = dict(
-        ExternalId.objects.filter(
-            api_key_id=target.api_key_id, lead_id__in={delivery.lead_id for delivery in fresh}
-        ).values_list("lead_id", "value")
+def _fixed_bodies(
+    wishes: Sequence[Wish], given: Mapping[int, Sequence[Due]], now: datetime
+) -> dict[int, str]:
+    """Settles the bytes of those that are sent for the first time, before anything is sent.
+
+    Gives those that differ from the event's payload.
+    """
+    fresh: list[int] = []
+    different: dict[int, str] = {}
+    for wish in wishes:
+        scopes = wish.target.scopes
+        for delivery in given[wish.target.webhook_id]:
+            if delivery.fresh:
+                fresh.append(delivery.id)
+                body = body_for(delivery.text, scopes=scopes, external_id=delivery.external_id)
+                if body != delivery.text:
+                    different[delivery.id] = body
+    if fresh:
+        moment = connection.ops.adapt_datetimefield_value(now)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE webhooks_delivery SET first_attempt_at = %s WHERE id IN ({ids_text(fresh)})",  # noqa: S608  # numbers
+                [moment],
+            )
+    update_rows(
+        "webhooks_delivery",
+        "id",
+        {"body": "text"},
+        [{"id": delivery_id, "body": body} for delivery_id, body in different.items()],
     )
-    different = []
-    for delivery in fresh:
-        payload = delivery.event.payload
-        body = body_for(payload, scopes=target.scopes, external_id=own_ids.get(delivery.lead_id))
-        if body != payload:
-            delivery.body = body
-            different.append(delivery)
-    Delivery.objects.filter(pk__in=[delivery.pk for delivery in fresh]).update(first_attempt_at=now)
-    if different:
-        Delivery.objects.bulk_update(different, ["body"])
+    return different
 
 
-def _parcel(delivery: Delivery, ordering: Ordering) -> Parcel:
-    lanes = {Ordering.STRICT: 0, Ordering.PER_LEAD: delivery.lead_id, Ordering.NONE: delivery.pk}
-    text = delivery.event.payload if delivery.body is None else delivery.body
+def _parcel(delivery: Due, ordering: Ordering, bodies: Mapping[int, str]) -> Parcel:
+    match ordering:
+        case Ordering.STRICT:
+            lane = 0
+        case Ordering.PER_LEAD:
+            lane = delivery.lead_id
+        case _:
+            lane = delivery.id
     return Parcel(
-        delivery_id=delivery.pk,
-        lane=lanes[ordering],
+        delivery_id=delivery.id,
+        lane=lane,
         lead_id=delivery.lead_id,
-        sequence=delivery.sequence or 0,
+        sequence=delivery.sequence,
         attempts=delivery.attempts,
         event_type=delivery.type,
-        message_id=delivery.event.public_id,
-        body=text.encode(),
+        message_id=f"evt_{delivery.uid}",
+        body=bodies.get(delivery.id, delivery.text).encode(),
     )

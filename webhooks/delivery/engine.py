@@ -13,12 +13,13 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 
-from webhooks.delivery.claim import LeaseLost, claim
+from webhooks.delivery.claim import claim
 from webhooks.delivery.clock import database_now
+from webhooks.delivery.due import Wish
 from webhooks.delivery.lease import (
     RENEW_SECONDS,
     Lease,
@@ -31,10 +32,10 @@ from webhooks.delivery.lease import (
 )
 from webhooks.delivery.pokes import Pokes
 from webhooks.delivery.record import Outcome, record, without_answer
-from webhooks.delivery.run import Run, RunThreads, split
+from webhooks.delivery.run import MAX_RUN_SECONDS, Run, RunThreads, split
 from webhooks.delivery.send import AttemptResult, Sender
 from webhooks.delivery.sequence import give_positions, number_deliveries
-from webhooks.delivery.target import Target, target_of
+from webhooks.delivery.target import target_of
 from webhooks.operations import turn_off_gone
 from webhooks.secrets import UndecryptableSecret
 
@@ -42,7 +43,9 @@ logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 2.0
 TICK_SECONDS = 0.05
-BATCH = 100
+BATCH = 500
+BATCH_OF_ALL = 4000
+"""So many deliveries are read at once at most, for one webhook and for all that are ready."""
 MAX_RUNS = 4
 SLOW_SECONDS = 0.02
 """An attempt that takes longer waits for its receiver: only then is another thread worth its while."""
@@ -65,16 +68,24 @@ class Served:
     allowed_runs: int = 1
     slow: bool = False
     wanted: bool = True
+    pace: float = 0.005
+    """Seconds that an attempt takes, of late."""
 
     def room(self) -> int:
-        """How many more runs may start now."""
+        """How many more runs may start now; behind a fast endpoint's run, the next one is made ready."""
         if not self.lease.holds():
             return 0
-        return (self.allowed_runs if self.slow else 1) - len(self.runs)
+        return (self.allowed_runs if self.slow else 2) - len(self.runs)
+
+    def limit(self) -> int:
+        """How many deliveries can be sent while what was read with them may be believed."""
+        each = max(1, int(MAX_RUN_SECONDS / 2 / self.pace))
+        return min(BATCH, each * max(1, self.room()) if self.slow else each)
 
     def learn(self, result: AttemptResult) -> None:
         """Takes what one attempt says of the endpoint."""
         self.slow = result.timings.total >= SLOW_SECONDS
+        self.pace += (result.timings.total - self.pace) / 4
         self.allowed_runs = min(self.allowed_runs + 1, MAX_RUNS) if result.succeeded else 1
 
     def idle(self) -> bool:
@@ -242,36 +253,65 @@ class Engine:
             return
         give_positions()
         number_deliveries(ready)
-        for webhook_id in ready:
-            served = self._served[webhook_id]
-            served.wanted = False
-            try:
-                self._start_run(served)
-            except LeaseLost:
-                served.lease.ours_until = 0.0
-            except (DatabaseError, InterfaceError):
-                served.wanted = True
-                raise
-            except Exception as error:
-                logger.exception("Webhook %s is held after a fault in the engine", webhook_id)
-                self._hold(webhook_id, f"held: a fault in Calliyo ({type(error).__name__})")
-
-    def _start_run(self, served: Served) -> None:
         now = database_now()
-        webhook = sendable(now).select_related("api_key").filter(pk=served.lease.webhook_id).first()
-        if webhook is None:
-            return
+        for webhook_id in ready:
+            self._served[webhook_id].wanted = False
         try:
-            target: Target = target_of(webhook, now)
-        except UndecryptableSecret as error:
-            logger.error("Webhook %s is held: %s", webhook.pk, error.detail)
-            self._hold(webhook.pk, f"held: {error.detail}")
+            self._start_runs(self._wishes(ready, now), now)
+        except (DatabaseError, InterfaceError):
+            for webhook_id in ready:
+                self._served[webhook_id].wanted = True
+            raise
+
+    def _wishes(self, webhook_ids: Sequence[int], now: datetime) -> list[Wish]:
+        """What to claim for those of the webhooks that may be sent to."""
+        share = max(1, BATCH_OF_ALL // len(webhook_ids))
+        wishes = []
+        for webhook in sendable(now).select_related("api_key").filter(pk__in=webhook_ids):
+            served = self._served[webhook.pk]
+            try:
+                target = target_of(webhook, now)
+            except UndecryptableSecret as error:
+                logger.error("Webhook %s is held: %s", webhook.pk, error.detail)
+                self._hold(webhook.pk, f"held: {error.detail}")
+                continue
+            except Exception as error:
+                logger.exception("Webhook %s is held after a fault in the engine", webhook.pk)
+                self._hold(webhook.pk, f"held: a fault in Calliyo ({type(error).__name__})")
+                continue
+            busy = frozenset[int]().union(*(run.leads for run in served.runs))
+            limit = min(share, served.limit())
+            wishes.append(Wish(target=target, lease=served.lease, limit=limit, busy_leads=busy))
+        return wishes
+
+    def _start_runs(self, wishes: Sequence[Wish], now: datetime) -> None:
+        try:
+            claimed = claim(wishes, holder=self._holder, now=now)
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception as error:
+            webhook_ids = [wish.target.webhook_id for wish in wishes]
+            logger.exception("A fault in the claim for webhooks %s", webhook_ids)
+            if len(wishes) == 1:
+                self._hold(webhook_ids[0], f"held: a fault in Calliyo ({type(error).__name__})")
+                return
+            for wish in wishes:  # one by one: which of them is it about?
+                self._start_runs([wish], now)
             return
-        busy = frozenset[int]().union(*(run.leads for run in served.runs))
-        parcels = claim(target, served.lease, holder=self._holder, now=now, limit=BATCH, busy_leads=busy)
-        for part in split(parcels, max(1, served.room())):
-            run = Run(target, served.lease, part)
-            served.runs.append(run)
+        for wish in wishes:
+            served = self._served[wish.target.webhook_id]
+            parcels = claimed.get(wish.target.webhook_id)
+            if parcels is None:
+                served.lease.ours_until = 0.0
+                continue
+            served.wanted = len(parcels) >= wish.limit
+            for part in split(parcels, max(1, served.room()) if served.slow else 1):
+                self._start_run(served, Run(wish.target, served.lease, part))
+
+    def _start_run(self, served: Served, run: Run) -> None:
+        behind = None if served.slow or not served.runs else served.runs[-1]
+        served.runs.append(run)
+        if behind is None or not behind.go_on_with(run):
             self._threads.start(run)
 
     def _hold(self, webhook_id: int, reason: str) -> None:

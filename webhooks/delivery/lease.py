@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db import connection
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from webhooks.delivery.clock import database_now
+from webhooks.delivery.bulk import ids_text
+from webhooks.delivery.clock import database_clock_in, database_now
 from webhooks.models import Delivery, DeliveryState, EndpointState, Webhook
 
 LEASE_SECONDS = 8.0
@@ -19,6 +20,15 @@ RENEW_SECONDS = 2.0
 # A request may begin only while the lease surely has this long to live, by our own clock.
 SAFETY_SECONDS = 1.0
 MAX_FOUND = 1000
+_TAKE = """
+    UPDATE webhooks_endpointstate
+    SET lease_number = lease_number + 1, lease_holder = %s, leased_until = {until}
+    WHERE webhook_id IN (
+        SELECT webhook_id FROM webhooks_endpointstate
+        WHERE webhook_id IN ({ids}) AND (leased_until IS NULL OR leased_until <= {now}) {lock}
+    )
+    RETURNING webhook_id, lease_number
+"""
 
 
 @dataclass(slots=True)
@@ -58,22 +68,27 @@ def sendable(now: datetime) -> QuerySet[Webhook]:
 
 def take_leases(webhook_ids: Collection[int], *, holder: str) -> list[Lease]:
     """Takes those that nobody has, passing over what another takes at this moment."""
-    _make_missing_states(webhook_ids)
     asked_at = time.monotonic()
-    with transaction.atomic():
-        now = database_now()
-        free = Q(leased_until=None) | Q(leased_until__lte=now)
-        rows = EndpointState.objects.filter(free, webhook_id__in=webhook_ids).order_by("webhook_id")
-        numbers = dict(
-            rows.select_for_update(skip_locked=True, no_key=True).values_list("webhook_id", "lease_number")
-        )
-        EndpointState.objects.filter(webhook_id__in=numbers).update(
-            lease_number=F("lease_number") + 1,
-            lease_holder=holder,
-            leased_until=now + timedelta(seconds=LEASE_SECONDS),
-        )
+    numbers = _taken(webhook_ids, holder)
+    unknown = _make_missing_states(set(webhook_ids).difference(numbers))
+    numbers.update(_taken(unknown, holder))
     until = _ours_until(asked_at)
-    return [Lease(webhook_id, number + 1, until) for webhook_id, number in numbers.items()]
+    return [Lease(webhook_id, number, until) for webhook_id, number in numbers.items()]
+
+
+def _taken(webhook_ids: Collection[int], holder: str) -> dict[int, int]:
+    if not webhook_ids:
+        return {}
+    postgresql = connection.vendor == "postgresql"
+    statement = _TAKE.format(
+        until=database_clock_in(LEASE_SECONDS),
+        now=database_clock_in(0),
+        ids=ids_text(webhook_ids),
+        lock="ORDER BY webhook_id FOR NO KEY UPDATE SKIP LOCKED" if postgresql else "",
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [holder])
+        return dict(cursor.fetchall())
 
 
 def renew_leases(leases: Iterable[Lease], *, holder: str) -> None:
@@ -110,8 +125,13 @@ def _ours_until(asked_at: float) -> float:
     return asked_at + LEASE_SECONDS - SAFETY_SECONDS
 
 
-def _make_missing_states(webhook_ids: Collection[int]) -> None:
-    known = set(EndpointState.objects.filter(webhook_id__in=webhook_ids).values_list("webhook_id", flat=True))
-    missing = [EndpointState(webhook_id=webhook_id) for webhook_id in webhook_ids if webhook_id not in known]
-    if missing:
-        EndpointState.objects.bulk_create(missing, ignore_conflicts=True)
+def _make_missing_states(webhook_ids: Collection[int]) -> set[int]:
+    """Makes the states of those that have none; which these are."""
+    if not webhook_ids:
+        return set()
+    known = EndpointState.objects.filter(webhook_id__in=webhook_ids).values_list("webhook_id", flat=True)
+    missing = set(webhook_ids).difference(known)
+    EndpointState.objects.bulk_create(
+        [EndpointState(webhook_id=webhook_id) for webhook_id in sorted(missing)], ignore_conflicts=True
+    )
+    return missing

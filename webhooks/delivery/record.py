@@ -2,21 +2,47 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-from django.db.models import F
+from django.db import connection, transaction
 
+from calliyo.fields import whole_milliseconds
+from webhooks.delivery.bulk import Row, ids_text, insert_rows, update_rows
 from webhooks.delivery.claim import Parcel
 from webhooks.delivery.clock import database_now
 from webhooks.delivery.health import GONE, Facts, after
 from webhooks.delivery.retry import next_attempt_at
 from webhooks.delivery.send import AttemptResult
-from webhooks.models import Attempt, Delivery, DeliveryState, EndpointState
+from webhooks.models import Delivery, DeliveryState, EndpointState
 
 MAX_ERROR = 500
+# One that became `missed` on its way (its webhook was turned off) has arrived all the same.
+_DELIVERED = """
+    UPDATE webhooks_delivery
+    SET state = 'delivered', attempts = attempts + 1, finished_at = %s, next_attempt_at = NULL, last_status = %s,
+        last_error = ''
+    WHERE id IN ({ids}) AND state IN ('waiting', 'missed')
+"""
+_FACTS = {"failures_in_a_row": "int", "failing_since": "timestamptz", "last_success_at": "timestamptz"}
+_ATTEMPT = {
+    "delivery_id": "bigint",
+    "number": "int",
+    "started_at": "timestamptz",
+    "address": "inet",
+    "request_headers": "jsonb",
+    "status": "int",
+    "response_headers": "jsonb",
+    "response_body": "text",
+    "error_code": "text",
+    "error": "text",
+    "dns_ms": "float8",
+    "connect_ms": "float8",
+    "tls_ms": "float8",
+    "first_byte_ms": "float8",
+    "total_ms": "float8",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +86,7 @@ def record(
         _mark_delivered([outcome for outcome in counted if outcome.result.succeeded], now)
         failed = [outcome for outcome in counted if not outcome.result.succeeded]
         retries = _mark_failed(failed, now, schedule, jitter)
-        Attempt.objects.bulk_create([_attempt(outcome) for outcome in counted])
+        insert_rows("webhooks_attempt", _ATTEMPT, [_attempt(outcome) for outcome in counted])
         _keep_facts(states, counted, now)
     gone = frozenset(outcome.webhook_id for outcome in counted if outcome.result.status == GONE)
     return Recorded(counted=len(counted), stale=len(outcomes) - len(counted), gone=gone, retries=retries)
@@ -80,16 +106,10 @@ def _mark_delivered(outcomes: Sequence[Outcome], now: datetime) -> None:
     by_status: dict[int | None, list[int]] = defaultdict(list)
     for outcome in outcomes:
         by_status[outcome.result.status].append(outcome.parcel.delivery_id)
+    moment = connection.ops.adapt_datetimefield_value(now)
     for status, ids in by_status.items():
-        # One that became `missed` on its way (its webhook was turned off) has arrived all the same.
-        Delivery.objects.filter(pk__in=ids, state__in=[DeliveryState.WAITING, DeliveryState.MISSED]).update(
-            state=DeliveryState.DELIVERED,
-            attempts=F("attempts") + 1,
-            finished_at=now,
-            next_attempt_at=None,
-            last_status=status,
-            last_error="",
-        )
+        with connection.cursor() as cursor:
+            cursor.execute(_DELIVERED.format(ids=ids_text(ids)), [moment, status])
 
 
 def _mark_failed(
@@ -128,32 +148,33 @@ def _fail(row: Delivery, outcome: Outcome, due: datetime | None, now: datetime) 
         row.finished_at = now
 
 
-def _attempt(outcome: Outcome) -> Attempt:
+def _attempt(outcome: Outcome) -> Row:
     result = outcome.result
     timings = result.timings
-    return Attempt(
-        delivery_id=outcome.parcel.delivery_id,
-        number=outcome.parcel.attempts + 1,
-        started_at=outcome.started_at,
-        address=result.address,
-        request_headers=outcome.request_headers,
-        status=result.status,
-        response_headers={_text(name): _text(value) for name, value in result.headers.items()},
-        response_body=_text(result.body.decode("utf-8", "replace")),
-        error_code=result.failure.code if result.failure else "",
-        error=_error(outcome),
-        dns_ms=_milliseconds(timings.dns),
-        connect_ms=_milliseconds(timings.connect),
-        tls_ms=_milliseconds(timings.tls),
-        first_byte_ms=_milliseconds(timings.first_byte),
-        total_ms=round(timings.total * 1000, 3),
-    )
+    return {
+        "delivery_id": outcome.parcel.delivery_id,
+        "number": outcome.parcel.attempts + 1,
+        "started_at": whole_milliseconds(outcome.started_at),
+        "address": result.address,
+        "request_headers": outcome.request_headers,
+        "status": result.status,
+        "response_headers": {_text(name): _text(value) for name, value in result.headers.items()},
+        "response_body": _text(result.body.decode("utf-8", "replace")),
+        "error_code": result.failure.code if result.failure else "",
+        "error": _error(outcome),
+        "dns_ms": _milliseconds(timings.dns),
+        "connect_ms": _milliseconds(timings.connect),
+        "tls_ms": _milliseconds(timings.tls),
+        "first_byte_ms": _milliseconds(timings.first_byte),
+        "total_ms": round(timings.total * 1000, 3),
+    }
 
 
 def _keep_facts(states: dict[int, EndpointState], counted: Sequence[Outcome], now: datetime) -> None:
     by_webhook: dict[int, list[bool]] = defaultdict(list)
     for outcome in counted:
         by_webhook[outcome.webhook_id].append(outcome.result.succeeded)
+    rows = []
     for webhook_id, successes in by_webhook.items():
         state = states[webhook_id]
         before = Facts(
@@ -161,12 +182,8 @@ def _keep_facts(states: dict[int, EndpointState], counted: Sequence[Outcome], no
             failing_since=state.failing_since,
             last_success_at=state.last_success_at,
         )
-        facts = after(before, successes, now)
-        EndpointState.objects.filter(pk=webhook_id).update(
-            failures_in_a_row=facts.failures_in_a_row,
-            failing_since=facts.failing_since,
-            last_success_at=facts.last_success_at,
-        )
+        rows.append({"webhook_id": webhook_id, **asdict(after(before, successes, now))})
+    update_rows("webhooks_endpointstate", "webhook_id", _FACTS, rows)
 
 
 def _error(outcome: Outcome) -> str:

@@ -36,11 +36,24 @@ class Run:
         self._lease_number = lease.number
         self._stop_at = self.started_at + MAX_RUN_SECONDS
         self._stopped = False
-
-    @property
-    def leads(self) -> frozenset[int]:
+        self._next: Run | None = None
+        self._last = threading.Lock()
+        self.leads = frozenset(parcel.lead_id for parcel in parcels)
         """The leads that have something in it."""
-        return frozenset(parcel.lead_id for parcel in self.parcels)
+
+    def go_on_with(self, run: "Run") -> bool:
+        """Has this run's thread carry out `run` next, without a pause; False where it is too late for that."""
+        with self._last:
+            if self.finished or self._next is not None:
+                return False
+            self._next = run
+            return True
+
+    def finish(self) -> "Run | None":
+        """Ends it; the run that goes on on the same thread."""
+        with self._last:
+            self.finished = True
+            return self._next
 
     def stop(self) -> None:
         """Begins no further request."""
@@ -82,7 +95,7 @@ class Run:
             webhook_id=self.target.webhook_id,
             lease_number=self._lease_number,
             started_at=started_at,
-            request_headers=self.target.shown(headers),
+            request_headers=sender.framing(self.target.url, parcel.body) | self.target.shown(headers),
             result=result,
         )
 
@@ -122,12 +135,14 @@ class RunThreads:
         threading.Thread(target=self._work, name="calliyo-send", daemon=True).start()
 
     def _work(self) -> None:
-        while (run := self._next()) is not None:
+        run = self._next()
+        while run is not None:
             try:
                 run.send_all(self._sender)
             finally:
-                run.finished = True
+                following = run.finish()
                 self._when_finished()
+            run = following or self._next()
 
     def _next(self) -> Run | None:
         with self._changed:

@@ -142,6 +142,13 @@ class Sender:
         exchange = _Exchange(self._connection(endpoint), deadline, started, self.timeout)
         return self._given_back(endpoint, exchange, exchange.result(request))
 
+    def framing(self, url: str, body: bytes) -> dict[str, str]:
+        """The headers that `send` puts before the others; none for a URL that it refuses."""
+        try:
+            return _framing(parse_url(url, self.reach), body)
+        except InvalidUrl:
+            return {}
+
     def close(self) -> None:
         """Closes the connections that are idle."""
         self._idle.close()
@@ -284,16 +291,16 @@ def tls_context() -> ssl.SSLContext:
 
 def request_bytes(endpoint: Endpoint, headers: Mapping[str, str], body: bytes) -> bytes:
     """The whole request; raises `ValueError` for a header that would change its meaning."""
-    lines = [
-        f"POST {endpoint.target} HTTP/1.1",
-        f"Host: {endpoint.host_header}",
-        f"Content-Length: {len(body)}",
-    ]
-    for name, value in headers.items():
+    lines = [f"POST {endpoint.target} HTTP/1.1"]
+    for name, value in {**_framing(endpoint, body), **headers}.items():
         if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(value):
             raise ValueError(f"the header {name!r} can't be sent")
         lines.append(f"{name}: {value}")
     return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+
+def _framing(endpoint: Endpoint, body: bytes) -> dict[str, str]:
+    return {"Host": endpoint.host_header, "Content-Length": str(len(body))}
 
 
 def _headers_kept(response: http.client.HTTPResponse) -> dict[str, str]:

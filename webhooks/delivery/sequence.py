@@ -7,20 +7,25 @@ reader has passed. Deliveries are numbered in the order of the log.
 
 from collections.abc import Collection
 
-from django.db import connection, transaction
-from django.db.models import F, Max, OuterRef, Subquery
-from django.db.models.functions import Coalesce, Greatest
+from django.db import connection
+from django.db.models import Max
+from django.db.models.functions import Coalesce
 
-from webhooks.models import Delivery, DeliveryState, EndpointState, Event
+from webhooks.delivery.bulk import ids_text, run_together
+from webhooks.models import Delivery, DeliveryState, Event
 
 _SEQUENCER_LOCK = 0x43414C4C  # any number that no other advisory lock of ours has
 _GIVE_POSITIONS = """
     UPDATE webhooks_event SET position = fresh.position
     FROM (
-        SELECT id, %s + row_number() OVER (ORDER BY id) AS position
+        SELECT id,
+            (SELECT COALESCE(max(position), 0) FROM webhooks_event) + row_number() OVER (ORDER BY id) AS position
         FROM webhooks_event WHERE position IS NULL
     ) AS fresh
     WHERE webhooks_event.id = fresh.id
+"""
+_LOCK_STATES = """
+    SELECT webhook_id FROM webhooks_endpointstate WHERE webhook_id IN ({ids}) ORDER BY webhook_id FOR NO KEY UPDATE
 """
 _NUMBER_DELIVERIES = """
     UPDATE webhooks_delivery SET sequence = fresh.sequence
@@ -36,6 +41,14 @@ _NUMBER_DELIVERIES = """
     ) AS fresh
     WHERE webhooks_delivery.id = fresh.id
 """
+_KEEP_LAST = """
+    UPDATE webhooks_endpointstate SET last_sequence = COALESCE((
+        SELECT sequence FROM webhooks_delivery AS delivery
+        WHERE delivery.webhook_id = webhooks_endpointstate.webhook_id AND sequence > last_sequence
+        ORDER BY sequence DESC LIMIT 1
+    ), last_sequence)
+    WHERE webhook_id IN ({ids})
+"""
 
 
 def give_positions() -> int:
@@ -46,11 +59,9 @@ def give_positions() -> int:
     """
     if not Event.objects.filter(position=None).exists():
         return 0
-    with transaction.atomic(), connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SEQUENCER_LOCK])
-        cursor.execute(_GIVE_POSITIONS, [latest_position()])
-        return int(cursor.rowcount)
+    if connection.vendor != "postgresql":
+        return run_together(_GIVE_POSITIONS)[-1]
+    return run_together(f"SELECT pg_advisory_xact_lock({_SEQUENCER_LOCK})", _GIVE_POSITIONS)[-1]
 
 
 def latest_position() -> int:
@@ -63,20 +74,12 @@ def number_deliveries(webhook_ids: Collection[int]) -> int:
     unnumbered = Delivery.objects.filter(
         webhook_id__in=webhook_ids, state=DeliveryState.WAITING, sequence=None
     )
-    ids = sorted(unnumbered.order_by().values_list("webhook_id", flat=True).distinct())
-    if not ids:
+    found = sorted(unnumbered.order_by().values_list("webhook_id", flat=True).distinct())
+    if not found:
         return 0
-    with transaction.atomic(), connection.cursor() as cursor:
-        states = EndpointState.objects.filter(webhook_id__in=ids)
-        # Two holders of one lease (the older does not know yet) must not number at once.
-        list(states.select_for_update(no_key=True).order_by("webhook_id").values_list("webhook_id"))
-        cursor.execute(_NUMBER_DELIVERIES.format(ids=", ".join(map(str, ids))))
-        count = int(cursor.rowcount)
-        highest = Delivery.objects.filter(webhook_id=OuterRef("webhook_id"), sequence__isnull=False)
-        states.update(
-            last_sequence=Greatest(
-                F("last_sequence"),
-                Coalesce(Subquery(highest.order_by("-sequence").values("sequence")[:1]), 0),
-            )
-        )
-    return count
+    ids = ids_text(found)
+    number, keep = _NUMBER_DELIVERIES.format(ids=ids), _KEEP_LAST.format(ids=ids)
+    if connection.vendor != "postgresql":
+        return run_together(number, keep)[0]
+    # Two holders of one lease (the older does not know yet) must not number at once.
+    return run_together(_LOCK_STATES.format(ids=ids), number, keep)[1]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import orjson
@@ -29,8 +29,9 @@ class Target:
     webhook_id: int
     api_key_id: int
     url: str
-    secrets: tuple[str, ...]
-    headers: Mapping[str, str]
+    # Kept out of `repr`, which tracebacks and error reports show.
+    secrets: tuple[str, ...] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
     ordering: Ordering
     scopes: frozenset[str]
 
@@ -69,7 +70,7 @@ def target_of(webhook: Webhook, now: datetime) -> Target:
         api_key_id=webhook.api_key_id,
         url=webhook.url,
         secrets=tuple(secrets.decrypt(each) for each in stored if each),
-        headers=orjson.loads(secrets.decrypt(webhook.headers)) if webhook.headers else {},
+        headers=orjson.loads(secrets.decrypt(webhook.headers, field="headers")) if webhook.headers else {},
         ordering=Ordering(webhook.ordering),
         scopes=frozenset(webhook.api_key.scopes),
     )

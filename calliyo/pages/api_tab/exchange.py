@@ -49,7 +49,7 @@ def _request(url: str, sent: SentSample) -> str:
     parts = urlsplit(url)
     target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
     body = json.dumps(json.loads(sent.body), indent=2, ensure_ascii=False)
-    return f"POST {target} HTTP/1.1\n{_headers({'Host': parts.netloc, **sent.headers})}\n\n{body}"
+    return f"POST {target} HTTP/1.1\n{_headers(sent.headers)}\n\n{body}"
 
 
 def _answer(result: AttemptResult) -> str:

@@ -1,6 +1,5 @@
-"""`manage.py reencrypt_secrets`."""
+"""`manage.py reencrypt_secrets [--dry-run]`."""
 
-from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -11,23 +10,30 @@ from webhooks.reencryption import reencrypt_secrets
 
 class Command(CalliyoCommand):
     help = (
-        "Encrypts every secret at rest under the newest of CALLIYO_FIELD_KEYS; older keys may go afterwards."
+        "Encrypts every secret at rest under the newest field key. To change the key: put the new one first in "
+        "CALLIYO_FIELD_KEYS, the old one behind it; restart every process; run this; take the old one away."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="only tell how many")
+        parser.add_argument("--dry-run", action="store_true", help="only say how many there are to do")
         super().add_arguments(parser)
 
     def work(self, **options: Any) -> dict[str, Any]:
-        """Rewrites them, or counts."""
+        """Does it; values that no key opens are told, and left as they are."""
         dry_run: bool = options["dry_run"]
-        return {**asdict(reencrypt_secrets(dry_run=dry_run)), "dry_run": dry_run}
+        done = reencrypt_secrets(dry_run=dry_run)
+        return {
+            "checked": done.checked,
+            "changed": done.changed,
+            "undecryptable_webhooks": list(done.undecryptable),
+            "dry_run": dry_run,
+        }
 
     def told(self, result: dict[str, Any]) -> str:
-        """How many, and which can't be."""
-        verb = "would be encrypted" if result["dry_run"] else "encrypted"
-        lines = [f"{result['changed']} of {result['values']} values {verb} under the newest key."]
-        if result["undecryptable"]:
-            numbers = ", ".join(map(str, result["undecryptable"]))
-            lines.append(f"No key opens what these webhooks hold: {numbers}. Give them new secrets.")
-        return "\n".join(lines)
+        verb = "would be" if result["dry_run"] else "were"
+        line = f"{result['changed']} of {result['checked']} values {verb} encrypted anew under the newest field key."
+        lost = result["undecryptable_webhooks"]
+        if not lost:
+            return line
+        numbers = ", ".join(map(str, lost))
+        return f"{line}\nNo field key opens what these webhooks hold; they need a new secret: {numbers}."

@@ -1,0 +1,46 @@
+"""Processes that a benchmark starts, and what they use of the machine."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+WORKER = (
+    *("celery", "--app", "calliyo.celery", "worker", "--concurrency", "1"),
+    *("--without-gossip", "--without-mingle", "--loglevel", "WARNING"),
+)
+
+
+@contextmanager
+def process(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m arguments`, ended with the block."""
+    popen = subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+    )
+    try:
+        yield popen
+    finally:
+        popen.terminate()
+        popen.wait(timeout=30)
+
+
+@contextmanager
+def workers(count: int = 1, **environment: str) -> Iterator[list[int]]:
+    """So many worker processes of Calliyo's, as the Procfile starts them; their process ids."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(process(*WORKER, "--hostname", f"bench{number}@%h", **environment)).pid
+            for number in range(count)
+        ]
+
+
+def memory_of(pid: int) -> float:
+    """Megabytes that the process and those it forked hold in memory, shared pages counted in each."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return float(fields["VmRSS"].split()[0]) / 1024 + sum(memory_of(int(child)) for child in children)
