@@ -42,6 +42,7 @@ def connect() -> None:
         signals.rows_created.connect(
             _rows_created, sender=model, dispatch_uid=f"capture.created.{model.__name__}"
         )
+    signals.rows_changing.connect(_statuses_changing, sender=LeadStatus, dispatch_uid="capture.statuses")
     signals.rows_written.connect(_leads_written, sender=Lead, dispatch_uid="capture.written")
     signals.tags_changing.connect(_tags_changing, sender=Lead, dispatch_uid="capture.tags")
 
@@ -61,6 +62,11 @@ def _rows_changing(sender: type[Any], unit: UnitOfWork, rows: dict[int, Row], **
 def _rows_created(sender: type[Any], unit: UnitOfWork, pks: Collection[int], **_: Any) -> None:
     marker = unit.marker()
     _collected(unit).first[sender].update((pk, Seen(None, marker)) for pk in pks)
+
+
+def _statuses_changing(sender: type[Any], unit: UnitOfWork, rows: dict[int, Row], **_: Any) -> None:
+    # One that is deleted once its leads have moved is still what they came from.
+    _collected(unit).status_names.update((pk, row["name"]) for pk, row in rows.items())
 
 
 def _leads_written(sender: type[Any], unit: UnitOfWork, rows: dict[int, Row | None], **_: Any) -> None:
@@ -119,20 +125,26 @@ def _last_leads(pks: Iterable[int], collected: Collected) -> dict[int, Picture]:
 def _first_lead(pk: int, row: Row, last: Picture, collected: Collected, names: dict[int, str]) -> Picture:
     """The lead as it was. Where its status is the same, so is the name: renaming a status changes no lead."""
     status = row["status_id"]
-    name = last["status"]["name"] if status == last["status"]["id"] else names.get(status, "")
+    name = last["status"]["name"] if status == last["status"]["id"] else names[status]
     columns = tuple(name if column == "status__name" else row[column] for column in LEAD_COLUMNS)
     tags, _ = collected.first_tags.get(pk, (last["tags"], None))
     return lead_picture(columns, tags=tags)
 
 
 def _status_names(collected: Collected, leads: dict[int, Picture]) -> dict[int, str]:
-    """The names of the statuses that leads have left."""
-    left = {
-        first.row["status_id"]
-        for pk, first in collected.first[Lead].items()
-        if first.row is not None and pk in leads and first.row["status_id"] != leads[pk]["status"]["id"]
-    }
-    return dict(LeadStatus.rows.filter(pk__in=left).values_list("pk", "name")) if left else {}
+    """The names of the statuses that leads have left: as the lock read them, else looked up together."""
+    names = dict(collected.status_names)
+    unknown = set()
+    for pk, first in collected.first[Lead].items():
+        if first.row is not None and pk in leads and first.row["status_id"] != leads[pk]["status"]["id"]:
+            status = first.row["status_id"]
+            if "status__name" in first.row:
+                names[status] = first.row["status__name"]
+            elif status not in names:
+                unknown.add(status)
+    if unknown:
+        names |= dict(LeadStatus.rows.filter(pk__in=unknown).values_list("pk", "name"))
+    return names
 
 
 def _last_rows(

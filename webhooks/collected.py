@@ -28,6 +28,7 @@ class Collected:
 
     first: dict[type[Any], dict[int, Seen]] = field(default_factory=lambda: {model: {} for model in CAPTURED})
     last_leads: dict[int, Seen] = field(default_factory=dict)
+    status_names: dict[int, str] = field(default_factory=dict)
     first_tags: dict[int, tuple[list[str], Marker]] = field(default_factory=dict)
 
     def saw_first(self, model: type[Any], rows: dict[int, Row], unit: UnitOfWork) -> None:

@@ -63,7 +63,6 @@ class Receiver:
     )
     open_sockets: set[socket.socket] = field(default_factory=set)
     tls: ssl.SSLContext | None = None
-    greeting: bytes = b""
 
     @property
     def port(self) -> int:
@@ -119,8 +118,6 @@ class Receiver:
                 sock.close()  # the sender does not trust us, which is often what the test is about
                 return
         self.open_sockets.add(sock)
-        if self.greeting:
-            sock.sendall(self.greeting)
         with sock, sock.makefile("rb") as stream:
             try:
                 while request := _read_request(stream, number):

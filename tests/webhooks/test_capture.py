@@ -301,6 +301,16 @@ def test_renaming_a_status_changes_no_lead(lead, fired):
     assert fired.types() == []
 
 
+def test_a_status_that_is_deleted_once_its_leads_have_moved_is_named(lead, fired):
+    Lead.objects.update(status=status("assigned"))
+    fired.again()
+    with unit_of_work():
+        Lead.objects.update(status=status("followups"))
+        gone = status("assigned").pk
+        status("assigned").delete()
+    assert fired.changes()["status"]["from"] == {"id": gone, "name": "Assigned"}
+
+
 def test_a_deleted_owner_or_campaign_leaves_its_leads_by_a_told_change(lead, fired):
     lead.owner, lead.campaign = new_user(), Campaign.objects.create(name="Diwali")
     lead.save()

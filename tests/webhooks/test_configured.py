@@ -62,3 +62,12 @@ def test_they_are_refused_as_text_already(settings: SimpleNamespace, url: str) -
 
 def test_other_ports_of_their_hosts_are_not_theirs() -> None:
     assert parse_url("https://crm.example.com:8443/", configured_reach()).port == 8443
+
+
+def test_their_hosts_are_known_in_whatever_spelling(settings: SimpleNamespace) -> None:
+    settings.CALLIYO_WEBHOOK_ALLOWED_NETWORKS = [ip_network("::1/128")]
+    settings.BASE_URL = "https://Bücher.example."
+    settings.CELERY_BROKER_URL = "redis://[0:0:0:0:0:0:0:1]/0"
+    for url in ("https://bücher.example/", "https://xn--bcher-kva.example/", "http://[::1]:6379/"):
+        with pytest.raises(InvalidUrl, match="own services"):
+            parse_url(url, configured_reach())

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.webhooks.certificates import server_context
 from tests.webhooks.receiver import Behaviour, Receiver, answer, raw, running_receiver
 from webhooks.delivery.addresses import Reach, reach_of
 from webhooks.delivery.failures import FailureCode
@@ -213,37 +212,3 @@ def test_proxies_and_netrc_of_the_environment_are_not_read(
 def test_a_header_that_would_change_the_request_is_not_sent(headers: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="can't be sent"):
         request_bytes(Endpoint("https", "example.com", 443, "/"), headers, b"")
-
-
-@pytest.mark.parametrize(
-    ("certificate", "words"),
-    [
-        ("good", None),
-        ("expired", "the certificate expired on "),
-        ("other_name", "for another host name"),
-        ("strange", "self-signed"),
-    ],
-)
-def test_tls_is_verified_against_the_host_name(tmp_path: Path, certificate: str, words: str | None) -> None:
-    served, trusted = server_context(tmp_path, certificate, host="receiver.example")
-    with running_receiver() as receiver:
-        receiver.tls = served
-        names = resolving({"receiver.example": ["127.0.0.1"]})
-        sender = Sender(reach=LOOPBACK, timeout=2, resolver=names, tls=trusted)
-        url = f"https://receiver.example:{receiver.port}/"
-        result = post(sender, url)
-        if words is None:
-            assert result.succeeded and result.timings.tls is not None
-            assert post(sender, url).succeeded and receiver.connections == 1
-        else:
-            assert result.failure is not None and result.failure.code is FailureCode.CERTIFICATE_REFUSED
-            assert words in result.failure.words
-            assert receiver.received == []
-        sender.close()
-
-
-def test_plain_http_behind_an_https_url_is_a_tls_failure() -> None:
-    with running_receiver() as receiver:
-        receiver.greeting = b"HTTP/1.0 400 Bad Request\r\n\r\n"
-        result = post(Sender(reach=LOOPBACK, timeout=1), receiver.url.replace("http:", "https:"))
-    assert result.failure is not None and result.failure.code is FailureCode.TLS_FAILED

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypeAlias
 
+import idna
+
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -153,8 +155,16 @@ def literal_address(host: str) -> Address | None:
 
 
 def reach_of(allowed: Sequence[Network], own: Sequence[tuple[str, int]]) -> Reach:
-    """A `Reach` with the hosts of `own` in lower case."""
-    return Reach(tuple(allowed), frozenset((host.lower(), port) for host, port in own))
+    """A `Reach` with the hosts of `own` spelt as those of webhooks are: in lower case and ASCII, addresses plain."""
+    return Reach(tuple(allowed), frozenset((_one_spelling(host), port) for host, port in own))
+
+
+def _one_spelling(host: str) -> str:
+    address = literal_address(host)
+    if address is not None:
+        return str(plain_form(address))
+    name = host.lower().removesuffix(".")
+    return name if name.isascii() else idna.encode(name, uts46=True).decode("ascii")
 
 
 def _is_loopback_text(host: str) -> bool:

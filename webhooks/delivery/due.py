@@ -51,7 +51,9 @@ _COLUMNS = """
     JOIN webhooks_event AS e ON e.id = d.event_id
     LEFT JOIN leads_externalid AS x ON x.lead_id = d.lead_id AND x.api_key_id = {api_key}
 """
-_WAITING = "d.webhook_id = {webhook} AND d.state = 'waiting' AND d.sequence IS NOT NULL"
+# COALESCE keeps PostgreSQL from looking for numbered rows through the index of all sequences: that one holds whatever
+# was ever delivered, and the partial indexes only what waits.
+_WAITING = "d.webhook_id = {webhook} AND d.state = 'waiting' AND COALESCE(d.sequence, 0) > 0"
 _DUE = _WAITING + " AND d.next_attempt_at <= {now} AND {not_busy}"
 # The first of each lead, if it is due, and then those behind it. Within a lead, ids are in the order of the log: they
 # are drawn while the lead's row is locked.
@@ -70,7 +72,7 @@ _PER_LEAD = f"""
     )
     SELECT id FROM heads UNION ALL SELECT id FROM followers
 """  # noqa: S608  # no value
-_STRICT = f"SELECT d.id FROM webhooks_delivery AS d WHERE {_WAITING} ORDER BY d.sequence LIMIT {{limit}}"  # noqa: S608  # no value
+_STRICT = f"SELECT d.id FROM webhooks_delivery AS d WHERE {_WAITING} ORDER BY COALESCE(d.sequence, 0) LIMIT {{limit}}"  # noqa: S608  # no value
 _NONE = (
     f"SELECT d.id FROM webhooks_delivery AS d WHERE {_DUE} ORDER BY d.next_attempt_at, d.id LIMIT {{limit}}"  # noqa: S608  # no value
 )

@@ -106,6 +106,7 @@ class Engine:
         self._served_lock = threading.Lock()
         self._unrecorded: list[Outcome] = []
         self._gone: set[int] = set()
+        self._unnumbered: set[int] = set()
         self._sweep_at = 0.0
         self._stopping = threading.Event()
         self._ended = threading.Event()
@@ -134,7 +135,7 @@ class Engine:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set() or self._on_their_way():
-                self._pokes.wait(TICK_SECONDS if self._on_their_way() else self._until_sweep())
+                self._pokes.wait(self._until_next_turn())
                 self._guarded_turn()
             self._guarded(self._release_idle)
         finally:
@@ -180,8 +181,10 @@ class Engine:
     def _on_their_way(self) -> bool:
         return bool(self._unrecorded) or any(served.runs for served in self._served.values())
 
-    def _until_sweep(self) -> float:
-        return max(0.0, self._sweep_at - time.monotonic())
+    def _until_next_turn(self) -> float:
+        if any(served.wanted and served.room() > 0 for served in self._served.values()):
+            return 0.0  # more is waiting than was read at once: it is made ready while that is sent
+        return TICK_SECONDS if self._on_their_way() else max(0.0, self._sweep_at - time.monotonic())
 
     def _collect(self) -> None:
         """Takes what the runs have brought, and records it; what can't be recorded now is kept."""
@@ -228,6 +231,7 @@ class Engine:
             self._sweep_at = time.monotonic() + SWEEP_SECONDS
             give_positions()
             wanted.update(due_webhooks(database_now()), self._served)
+        self._unnumbered |= wanted
         for webhook_id in wanted & self._served.keys():
             self._served[webhook_id].wanted = True
         return wanted - self._served.keys()
@@ -251,8 +255,12 @@ class Engine:
         ]
         if not ready:
             return
-        give_positions()
-        number_deliveries(ready)
+        # Whatever is new was told by a poke or found by the sweep.
+        unnumbered = self._unnumbered.intersection(ready)
+        if unnumbered:
+            give_positions()
+            number_deliveries(unnumbered)
+            self._unnumbered -= unnumbered
         now = database_now()
         for webhook_id in ready:
             self._served[webhook_id].wanted = False
@@ -327,6 +335,7 @@ class Engine:
         with self._served_lock:
             for served in idle:
                 del self._served[served.lease.webhook_id]
+        self._unnumbered &= self._served.keys()
 
     # ── The thread that renews ──────────────────────────────────────────────────────────────────────────
 

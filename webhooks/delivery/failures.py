@@ -118,6 +118,7 @@ _TLS_WORDS = {
     "UNSUPPORTED_PROTOCOL": _OLD_TLS,
     "TLSV1_ALERT_PROTOCOL_VERSION": _OLD_TLS,
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "the endpoint refused the TLS handshake",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the endpoint asks for a certificate of ours, and Calliyo has none",
     "TLSV1_UNRECOGNIZED_NAME": "the endpoint does not know this host name",
 }
 

@@ -11,13 +11,14 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
 import certifi
 
 from webhooks.delivery.addresses import Reach
+from webhooks.delivery.answer import plain_answer
 from webhooks.delivery.deadline import Deadline
 from webhooks.delivery.failures import AnswerBroken, Failure, FailureCode, failure_of, status_failure
 from webhooks.delivery.guard import GuardedConnection, GuardedTLSConnection, Resolver
@@ -26,6 +27,7 @@ from webhooks.delivery.urls import Endpoint, InvalidUrl, parse_url
 
 MAX_READ = 64 * 1024
 MAX_KEPT = 2 * 1024
+FIRST_READ = 8 * 1024
 MAX_HEADERS_KEPT = 4 * 1024
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -71,8 +73,15 @@ class _Answer(io.RawIOBase):
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock = sock
         self._deadline = deadline
+        self._ahead = b""
         self.bytes_read = 0
         self.first_byte_at: float | None = None
+
+    def first_read(self) -> bytes:
+        """What has come so far, once something has; `http.client` reads it again."""
+        buffer = bytearray(FIRST_READ)
+        self._ahead = bytes(buffer[: self.readinto(memoryview(buffer))])
+        return self._ahead
 
     def makefile(self, mode: str) -> io.BufferedReader:
         return io.BufferedReader(self)
@@ -81,6 +90,11 @@ class _Answer(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed names a private buffer type
+        if self._ahead:
+            count = min(len(self._ahead), len(buffer))
+            buffer[:count] = self._ahead[:count]
+            self._ahead = self._ahead[count:]
+            return count
         room = MAX_READ - self.bytes_read
         if room <= 0:
             raise AnswerBroken("longer than 64 kB")
@@ -228,11 +242,18 @@ class _Exchange:
 
     def _read(self) -> Failure | None:
         self._answer = _Answer(self._socket(), self._deadline)
+        plain = plain_answer(self._answer.first_read())
+        if plain is not None:
+            self._status = plain.status
+            self._headers = _headers_kept(plain.headers)
+            self._body += plain.body[:MAX_KEPT]
+            self.reusable = plain.kept_alive
+            return status_failure(plain.status)
         response = _Response(cast(socket.socket, self._answer), method="POST")
         try:
             response.begin()
             self._status = response.status
-            self._headers = _headers_kept(response)
+            self._headers = _headers_kept(response.getheaders())
             while not response.isclosed() and self._answer.bytes_read < MAX_READ:
                 chunk = response.read(8192)
                 self._body += chunk[: MAX_KEPT - len(self._body)] if len(self._body) < MAX_KEPT else b""
@@ -303,10 +324,10 @@ def _framing(endpoint: Endpoint, body: bytes) -> dict[str, str]:
     return {"Host": endpoint.host_header, "Content-Length": str(len(body))}
 
 
-def _headers_kept(response: http.client.HTTPResponse) -> dict[str, str]:
+def _headers_kept(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     kept: dict[str, str] = {}
     room = MAX_HEADERS_KEPT
-    for name, value in response.getheaders():
+    for name, value in headers:
         room -= len(name) + len(value)
         if room < 0:
             break
