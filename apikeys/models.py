@@ -81,6 +81,7 @@ class IdempotencyRecord(models.Model):
     path = models.CharField(max_length=500)
     key = models.CharField("header value", max_length=255)
     request_hash = models.CharField("SHA-256 of query and body", max_length=64)
+    read_scope = models.CharField("scope that the answer needs", max_length=40, blank=True)
     leased_until = MomentField()
     status = models.PositiveSmallIntegerField("HTTP status", null=True, blank=True)
     headers = models.JSONField(default=dict, blank=True)

@@ -63,6 +63,11 @@ def needed_scope(resource: Resource, method: str) -> Scope | None:
     return scope_for(resource, Access.READ if method in _READING else Access.WRITE)
 
 
+def missing_scope(needed: Scope) -> Refusal:
+    """The 403 that names the scope."""
+    return _refused(f"The API key lacks the scope {needed.value}.", needed)
+
+
 def _is_served(request: Request, view: Any) -> bool:
     """Whether the view does something for this method; OPTIONS and a 405 tell nothing of the resource."""
     method = (request.method or "").lower()

@@ -261,6 +261,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(minute="41"),
         "options": {"expires": 3000},
     },
+    "apikeys.prune_idempotency_records": {
+        "task": "apikeys.prune_idempotency_records",
+        "schedule": crontab(minute="*/10"),
+        "options": {"expires": 500},
+    },
     "calliyo.forget_expired_sessions": {
         "task": "calliyo.forget_expired_sessions",
         "schedule": crontab(minute="17"),
@@ -291,6 +296,8 @@ REST_FRAMEWORK = {
     "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": None,
 }
+# What answers a POST with an `Idempotency-Key`: the views' base does not know the keys that it belongs to.
+CALLIYO_ANSWER_ONCE = "apikeys.idempotency.answer_once"
 SPECTACULAR_SETTINGS = {
     "TITLE": "Calliyo public API",
     "VERSION": "2026-11-01",

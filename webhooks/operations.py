@@ -107,7 +107,10 @@ def change_webhook(*, webhook: Webhook, **changes: Any) -> Webhook:
 def rotate_secret(
     *, webhook: Webhook, secret: str = GENERATE, overlap: timedelta = DEFAULT_OVERLAP
 ) -> Webhook:
-    """A new secret; the one before signs too until `overlap` (0 to 7 days) is over."""
+    """A new secret; the one before signs too until `overlap` (0 to 7 days) is over.
+
+    There is one such secret: another rotation within the overlap ends that of the rotation before.
+    """
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         raise InvalidSubscription("An overlap is 0 to 7 days.", field="overlap")
     new = checked_secret(secret)

@@ -9,7 +9,7 @@ from webhooks.catalogue import EventType, needed_scope
 from webhooks.delivery.configured import configured_reach
 from webhooks.delivery.send import HEADER_NAME, HEADER_VALUE
 from webhooks.delivery.target import OWN_HEADERS
-from webhooks.delivery.urls import parse_url
+from webhooks.delivery.urls import InvalidUrl, parse_url
 from webhooks.models import Ordering
 
 GENERATE = "generate"
@@ -47,8 +47,10 @@ class MissingEventScope(DomainError):
     field = "events"
 
 
-def checked_url(url: str) -> str:
+def checked_url(url: object) -> str:
     """`url` as it came; raises `InvalidUrl`."""
+    if not isinstance(url, str):
+        raise InvalidUrl("A URL is text.")
     parse_url(url, configured_reach())
     return url
 

@@ -2,12 +2,15 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, Protocol, cast
+from functools import cache, partial
+from typing import Any, ClassVar, Final, Protocol, TypeAlias, cast
 
 import orjson
+from django.conf import settings
 from django.db import models
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.module_loading import import_string
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
@@ -29,6 +32,10 @@ _SYNC_PARAMETERS: Final = frozenset({"updated_after", "updated_before"})
 _SYNC_ORDERING: Final = Ordering(field="updated_at", descending=False)
 
 
+# Called with a write's answer inside its unit of work; gives the answer that is sent.
+Finish: TypeAlias = Callable[[HttpResponseBase], HttpResponseBase]
+
+
 class _Authenticated(Protocol):
     actor: Actor
 
@@ -37,6 +44,7 @@ class ApiView(APIView):
     """A view under `/public/`: the rate limit first, then the scope, then the body, then the work."""
 
     metadata_class = None  # OPTIONS is answered below
+    _unreadable: Exception | None = None
 
     @property
     def default_response_headers(self) -> dict[str, str]:
@@ -87,20 +95,42 @@ class ApiView(APIView):
         return getattr(self, method, self.http_method_not_allowed) if known else self.http_method_not_allowed
 
     def _work(self, handler: Callable[..., HttpResponseBase], request: Request) -> HttpResponseBase:
-        if request.method in _READING:
+        if request.method in _READING or handler == self.http_method_not_allowed:
             return handler(request, *self.args, **self.kwargs)
-        _ = request.data  # a body that cannot be read is refused before a transaction is open
-        return _in_one_unit(handler, request, self.args, self.kwargs)
+        write = partial(self._write, handler, request)
+        if request.method == "POST" and "HTTP_IDEMPOTENCY_KEY" in request.META:
+            return _answer_once()(self, request, write)
+        return write(None)
+
+    def _write(
+        self, handler: Callable[..., HttpResponseBase], request: Request, finish: Finish | None
+    ) -> HttpResponseBase:
+        self.body(request)  # what cannot be read is refused before a transaction is open
+        return _in_one_unit(partial(handler, request, *self.args, **self.kwargs), finish)
+
+    def body(self, request: Request) -> Any:
+        """The parsed body. What is wrong with it is raised each time: REST framework does so only once."""
+        if self._unreadable is not None:
+            raise self._unreadable
+        try:
+            refuse_unreadable(request)
+            _ = request.body  # before the parser takes the stream: its bytes may be compared
+            data = request.data
+        except Exception as error:
+            self._unreadable = error
+            raise
+        return data
 
 
 @unit_of_work
-def _in_one_unit(
-    handler: Callable[..., HttpResponseBase],
-    request: Request,
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-) -> HttpResponseBase:
-    return handler(request, *args, **kwargs)
+def _in_one_unit(work: Callable[[], HttpResponseBase], finish: Finish | None) -> HttpResponseBase:
+    answer = work()
+    return answer if finish is None else finish(answer)
+
+
+@cache
+def _answer_once() -> Callable[[ApiView, Request, Callable[[Finish], HttpResponseBase]], HttpResponseBase]:
+    return import_string(settings.CALLIYO_ANSWER_ONCE)  # type: ignore[no-any-return]  # as the setting promises
 
 
 def refuse_unreadable(request: Request) -> None:
@@ -228,7 +258,8 @@ class ResourceViewSet(ViewSetMixin, ApiView):
             raise Http404
         versions = {etag.strip('"').partition(".")[0] for etag in wanted}
         if not versions & {"*", str(version)}:
-            detail = f"The object is at version {version} now; read it again."
+            # Which version it is now is not for every key that may write.
+            detail = "The object is not at that version any more; read it again."
             raise Refusal(status=412, code="precondition_failed", detail=detail)
 
 

@@ -6,7 +6,7 @@ from django.db.models import F, JSONField, OuterRef, Subquery
 from django.db.models.sql.compiler import SQLCompiler
 
 from apikeys.callers import Caller, caller_of
-from apikeys.scopes import Resource
+from apikeys.scopes import Access, Resource, scope_for
 from calliyo.api.views import ResourceViewSet
 from leads.models import ExternalId, LeadTag
 
@@ -24,6 +24,11 @@ class CRMViewSet(ResourceViewSet):
     def caller(self) -> Caller:
         """Who asks."""
         return caller_of(self.request)
+
+    def may_read(self) -> bool:
+        """Whether the caller may see what it has written."""
+        scope = scope_for(self.resource, Access.READ)
+        return scope is not None and self.caller.may(scope)
 
 
 class Gathered(Subquery):

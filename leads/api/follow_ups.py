@@ -1,15 +1,25 @@
 """`/public/follow-ups`: when to call again."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from rest_framework import serializers
 
 from apikeys.scopes import Resource
 from calliyo.api.filters import MomentFilter, StrictFilterSet, WordFilter
-from leads.api.base import CRMViewSet
+from calliyo.api.inputs import Input
 from leads.api.filters import IdsFilter
-from leads.models import FollowUp, FollowUpStatus
+from leads.api.inputs import MomentField, RowField, TextField
+from leads.api.writing import WritableViewSet
+from leads.models import FollowUp, FollowUpStatus, Lead, User
+from leads.operations.follow_ups import (
+    MAX_NOTE,
+    FollowUpChanges,
+    delete_follow_up,
+    schedule_follow_up,
+    update_follow_up,
+)
 from leads.pictures import FOLLOW_UP_COLUMNS, Picture, follow_up_picture
 
 
@@ -32,13 +42,52 @@ class FollowUpFilters(StrictFilterSet):
         )
 
 
-class FollowUpViewSet(CRMViewSet):
+class FollowUpFields(Input):
+    """What may be sent at both times; a text that is not there is empty, as the picture shows it."""
+
+    due_at = MomentField()
+    owner_id = RowField(model=User, source="owner", required=False, allow_null=True)
+    note = TextField(max_length=MAX_NOTE, required=False, allow_blank=True, allow_null=True)
+
+    def validate_note(self, note: str | None) -> str:
+        return note or ""
+
+
+class FollowUpInput(FollowUpFields):
+    lead_id = RowField(model=Lead, source="lead")
+
+
+class FollowUpChangesInput(FollowUpFields):
+    # "overdue" is for the clock to say.
+    status = serializers.ChoiceField(
+        choices=[FollowUpStatus.OPEN.value, FollowUpStatus.RESOLVED.value], required=False
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """As the operation is told it."""
+        if "status" in attrs:
+            attrs["resolved"] = attrs.pop("status") == FollowUpStatus.RESOLVED
+        return attrs
+
+
+class FollowUpViewSet(WritableViewSet):
     resource = Resource.FOLLOW_UPS
     model = FollowUp
     columns = FOLLOW_UP_COLUMNS
     filters = FollowUpFilters
+    input = FollowUpInput
+    changes_input = FollowUpChangesInput
     orderings = ("id", "due_at", "created_at", "updated_at")
 
     def pictures(self, rows: list[tuple[Any, ...]]) -> list[Picture]:
         now = timezone.now()
         return [follow_up_picture(row, now=now) for row in rows]
+
+    def add(self, values: dict[str, Any]) -> int:
+        return schedule_follow_up(**values).pk
+
+    def change(self, row: FollowUp, values: dict[str, Any]) -> None:
+        update_follow_up(follow_up=row, changes=cast("FollowUpChanges", values))
+
+    def remove(self, row: FollowUp) -> None:
+        delete_follow_up(follow_up=row)

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import models
+from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
 from calliyo.api.filters import BIGGEST_ID
@@ -23,6 +25,18 @@ class TextField(serializers.CharField):
         if isinstance(data, float):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class MomentField(serializers.Field[Any, Any, Any, Any]):
+    """A time in RFC 3339 with its offset."""
+
+    default_error_messages = {"invalid": "Must be a time with its offset, such as 2026-11-24T22:48:22.123Z."}
+
+    def to_internal_value(self, data: Any) -> datetime:
+        moment = _moment(data) if isinstance(data, str) else None
+        if moment is None:
+            self.fail("invalid")
+        return moment
 
 
 class RowField(serializers.Field[Any, Any, Any, Any]):
@@ -67,6 +81,15 @@ class StatusField(serializers.Field[Any, Any, Any, Any]):
         if status is None:
             self.fail("unknown_status", value=str(data)[:100])
         return status
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = parse_datetime(text.strip())
+        # Shifted to UTC, the first and last days that there are leave the calendar.
+        return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def read_id(data: Any) -> int | None:

@@ -16,6 +16,7 @@ from calliyo.api.views import read_id
 from leads.api.base import CRMViewSet, external_id_for, tag_names
 from leads.api.filters import LeadFilters
 from leads.api.inputs import RowField, StatusField, TextField, named_as_in_json
+from leads.api.writing import ignored
 from leads.models import Campaign, Lead, User
 from leads.operations.errors import DuplicateExternalId, DuplicatePhone
 from leads.operations.intake import LeadChanges, create_lead, record_repeat, update_lead
@@ -91,7 +92,7 @@ class LeadViewSet(CRMViewSet):
         read = read_input(request, LeadInput)
         with named_as_in_json():
             lead = self._created(read)
-        answer = self.object_answer(self.picture_of(lead.pk) | _ignored(read), status=201)
+        answer = self.object_answer(self.picture_of(lead.pk) | ignored(read), status=201)
         answer["Location"] = f"/public/leads/{lead.pk}"
         return answer
 
@@ -110,7 +111,7 @@ class LeadViewSet(CRMViewSet):
                 may_create_tags=self.caller.may(Scope.TAGS_WRITE),
                 api_key_id=self.caller.key.pk,
             )
-        return self.object_answer(self.picture_of(lead_id) | _ignored(read))
+        return self.object_answer(self.picture_of(lead_id) | ignored(read))
 
     def _created(self, read: Read) -> Lead:
         return create_lead(
@@ -137,16 +138,12 @@ class LeadViewSet(CRMViewSet):
             known = Lead.rows.filter(pk=cast("int", error.extra["existing_id"])).first()
             if known is not None:
                 record_repeat(lead=known, submitted=_submitted(read.values))
-        return Response({"accepted": True, "request_id": current_request_id()} | _ignored(read), status=202)
+        return Response({"accepted": True, "request_id": current_request_id()} | ignored(read), status=202)
 
 
 def _submitted(values: dict[str, Any]) -> dict[str, Any]:
     """What was sent, as the timeline keeps it: rows by their ids."""
     return {name: value.pk if isinstance(value, Campaign) else value for name, value in values.items()}
-
-
-def _ignored(read: Read) -> dict[str, Any]:
-    return {"ignored_fields": read.ignored_fields} if read.ignored_fields else {}
 
 
 def _needs_read(detail: str, *, fields: list[str] | None = None) -> Refusal:

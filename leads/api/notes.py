@@ -5,9 +5,12 @@ from typing import Any
 from apikeys.scopes import Resource, Scope
 from calliyo.actor import ActorType
 from calliyo.api.filters import StrictFilterSet
-from leads.api.base import CRMViewSet
+from calliyo.api.inputs import Input
 from leads.api.filters import IdsFilter
-from leads.models import Note
+from leads.api.inputs import RowField, TextField
+from leads.api.writing import WritableViewSet
+from leads.models import Lead, Note
+from leads.operations.notes import MAX_NOTE, add_note, delete_note, edit_note
 from leads.pictures import NOTE_COLUMNS, Picture, note_picture
 
 
@@ -15,11 +18,21 @@ class NoteFilters(StrictFilterSet):
     lead_id = IdsFilter("lead")
 
 
-class NoteViewSet(CRMViewSet):
+class NoteChangesInput(Input):
+    text = TextField(max_length=MAX_NOTE)
+
+
+class NoteInput(NoteChangesInput):
+    lead_id = RowField(model=Lead, source="lead")
+
+
+class NoteViewSet(WritableViewSet):
     resource = Resource.NOTES
     model = Note
     columns = NOTE_COLUMNS
     filters = NoteFilters
+    input = NoteInput
+    changes_input = NoteChangesInput
 
     def pictures(self, rows: list[tuple[Any, ...]]) -> list[Picture]:
         """Users' names are for keys that may read users."""
@@ -29,3 +42,13 @@ class NoteViewSet(CRMViewSet):
                 if picture["author"]["type"] == ActorType.USER:
                     picture["author"]["name"] = None
         return pictures
+
+    def add(self, values: dict[str, Any]) -> int:
+        return add_note(**values).pk
+
+    def change(self, row: Note, values: dict[str, Any]) -> None:
+        if values:
+            edit_note(note=row, **values)
+
+    def remove(self, row: Note) -> None:
+        delete_note(note=row)

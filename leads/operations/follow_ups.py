@@ -11,6 +11,8 @@ from leads.operations.company import company_zone
 from leads.operations.errors import OwnerBanned
 from leads.operations.statuses import change_status
 
+MAX_NOTE = 10_000
+
 
 class FollowUpChanges(TypedDict, total=False):
     """What a change may name; `resolved` true resolves, false opens again."""

@@ -17,7 +17,11 @@ SERVED = {
     for resource in Resource
     for path in (f"/public/{resource}", f"/public/{resource}/1")
     for method in ("GET", "HEAD")
-} | {("/public/leads", "POST"), ("/public/leads/1", "PATCH")}
+} | {
+    (f"/public/{resource}{end}", method)
+    for resource in (Resource.LEADS, Resource.TAGS, Resource.FOLLOW_UPS, Resource.NOTES)
+    for end, method in (("", "POST"), ("/1", "PATCH"), ("/1", "DELETE"))
+} - {("/public/leads/1", "DELETE")}
 
 
 def addresses():
@@ -63,8 +67,8 @@ def expected(path, method, resource, scope):
     access = Access.READ if method in {"GET", "HEAD"} else Access.WRITE
     if scope is not scope_for(resource, access):
         return 403
-    # A key that may only write changes nothing that exists: it could learn of it.
-    return 403 if method == "PATCH" else "open"
+    # A key that may only write changes no lead that exists: it could learn of it.
+    return 403 if (resource, method) == (Resource.LEADS, "PATCH") else "open"
 
 
 def test_all_scopes_open_all_that_is_served(db):

@@ -79,6 +79,7 @@ def test_no_secret_or_a_generated_one(key: APIKey, given: str | None, shown: str
     [
         ({"url": "http://8.8.8.8/"}, "url", "invalid_url"),
         ({"url": "not a url"}, "url", "invalid_url"),
+        ({"url": 5}, "url", "invalid_url"),
         ({"url": "https://10.0.0.1/"}, "url", "invalid_url"),
         ({"events": []}, "events", "invalid"),
         ({"events": ["lead.exploded"]}, "events", "invalid"),

@@ -85,6 +85,11 @@ def test_both_secrets_sign_a_body_while_a_rotation_overlaps(receiver: Receiver) 
     for secret in ("the first secret", "the second secret"):
         assert calliyo_signature_holds(signature, secret=secret, body=request.body, now=now)
     assert signature.count("v1=") == 2 and request.headers["webhook-signature"].count("v1,") == 2
+    rotate_secret(webhook=webhook, secret="the third secret!")
+    webhook.refresh_from_db()
+    assert target_of(webhook, database_now()).secrets == ("the third secret!", "the second secret")
+    assert webhook.previous_secret_until is not None
+    assert target_of(webhook, webhook.previous_secret_until).secrets == ("the third secret!",)
 
 
 def test_field_keys_change_while_everything_runs_and_nothing_goes_unsigned(
@@ -173,6 +178,14 @@ def test_what_is_rotated_meanwhile_is_not_overwritten(
     assert reencrypt_secrets().changed == 0
     webhook.refresh_from_db()
     assert reveal_secret(webhook) == "typed in this moment"
+
+
+def test_a_test_event_is_not_sent_unsigned_either(receiver: Receiver) -> None:
+    webhook = new_webhook(receiver.url, secret="generate")
+    webhook.secret = "damaged"
+    with pytest.raises(secrets.UndecryptableSecret):
+        run_test_event(webhook=webhook)
+    assert receiver.requests == []
 
 
 def test_headers_that_no_key_opens_hold_the_webhook_and_say_so(receiver: Receiver) -> None:

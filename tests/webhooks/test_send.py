@@ -82,6 +82,8 @@ def test_a_connection_that_the_peer_closed_while_idle_is_replaced_without_a_fail
         (raw(OK + b"Content-Length: 9\r\n\r\nhalf"), FailureCode.ANSWER_BROKEN, "in the middle"),
         (raw(OK + b"Transfer-Encoding: chunked\r\n\r\n9\r\nx"), FailureCode.ANSWER_BROKEN, "broken"),
         (raw(OK + b"X-A: " + b"a" * 70_000), FailureCode.ANSWER_BROKEN, "broken"),
+        (raw(b"HTTP/1.1 102 Processing\r\n\r\n" * 5000), FailureCode.ANSWER_BROKEN, "longer than 64 kB"),
+        (raw(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), FailureCode.STATUS, "the endpoint answered 101"),
         (raw(OK + b"X-A: a\r\n" * 200 + b"\r\n"), FailureCode.ANSWER_BROKEN, "broken"),
     ],
 )  # fmt: skip

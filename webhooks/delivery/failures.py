@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from webhooks.delivery.deadline import DeadlinePassed
-from webhooks.delivery.guard import CertificateExpired, LookupTimedOut, Refused
+from webhooks.delivery.guard import NO_SUCH_NAME, CertificateExpired, LookupTimedOut, Refused
 
 
 class FailureCode(StrEnum):
@@ -89,7 +89,7 @@ _PLAIN: tuple[tuple[type[BaseException], FailureCode, str], ...] = (
 
 
 def _lookup_failure(error: socket.gaierror) -> Failure:
-    if error.errno in {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}:
+    if error.errno in NO_SUCH_NAME:
         return Failure(FailureCode.HOST_UNKNOWN, "the host name does not exist")
     return Failure(
         FailureCode.LOOKUP_FAILED, f"the host name could not be resolved: {error.strerror or error}"

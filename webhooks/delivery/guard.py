@@ -26,6 +26,7 @@ from webhooks.delivery.addresses import Address, Reach, carried_ipv4, literal_ad
 from webhooks.delivery.deadline import Deadline, DeadlinePassed
 
 MAX_LOOKUPS = 256
+NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 # A dead address costs at least so much of an attempt, however many there are: a share of 50 ms would be too short
 # for a live one on the other side of the earth.
 SHORTEST_TRY = 2.0
@@ -158,7 +159,7 @@ class GuardedConnection(urllib3.connection.HTTPConnection):
         try:
             return self.resolver.addresses(host, self.deadline)
         except (LookupTimedOut, OSError) as error:
-            if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
+            if isinstance(error, socket.gaierror) and error.errno in NO_SUCH_NAME:
                 return []
             raise Refused(f"whether port {self.port} is Calliyo's own {host} can't be told now") from error
 
