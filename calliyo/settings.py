@@ -154,6 +154,21 @@ if WEB_THREADS < 2:
 
 CALLIYO_METRICS_TOKEN = env.str("CALLIYO_METRICS_TOKEN", default="")
 
+# ── Mail (notices to company admins) ────────────────────────────────────────────────────────────────────
+EMAIL_HOST = env.str("EMAIL_HOST", default="")
+EMAIL_PORT = int(number("EMAIL_PORT", default=587 if EMAIL_HOST else 25))
+EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", default="")
+EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", default="")
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=False)
+EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", default=False)
+EMAIL_TIMEOUT = number("EMAIL_TIMEOUT", default=10.0)
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"calliyo@{_base.hostname or 'localhost'}")
+if EMAIL_USE_TLS and EMAIL_USE_SSL:
+    refuse("EMAIL_USE_TLS and EMAIL_USE_SSL exclude each other.")
+# Without a mail server, the embedded default shows a mail on the terminal; production says it in the log only.
+_mail = "smtp" if EMAIL_HOST else "dummy" if PRODUCTION else "console"
+EMAIL_BACKEND = env.str("EMAIL_BACKEND", default=f"django.core.mail.backends.{_mail}.EmailBackend")
+
 # ── The application ─────────────────────────────────────────────────────────────────────────────────────
 INSTALLED_APPS = [
     "calliyo",

@@ -15,8 +15,9 @@ from django.db import connection
 from django.db.models import Count, F, OuterRef, Subquery, Sum
 
 from webhooks.delivery.clock import database_now
+from webhooks.delivery.health import Health
 from webhooks.delivery.sequence import latest_position
-from webhooks.models import Attempt, Delivery, DeliveryState, EndpointState, Health, Webhook
+from webhooks.models import Attempt, Delivery, DeliveryState, EndpointState, Webhook
 
 COUNTED: Final = 100_000
 """Delivered rows are counted up to here; more are estimated."""
@@ -40,6 +41,8 @@ class Endpoint:
     failures_in_a_row: int
     failing_since: datetime | None
     last_success_at: datetime | None
+    down_since: datetime | None
+    paused_until: datetime | None
     held_until: datetime | None
 
 
@@ -86,6 +89,8 @@ def _endpoint(webhook: Webhook, waiting: int, oldest: datetime | None, now: date
         failures_in_a_row=known.failures_in_a_row,
         failing_since=known.failing_since,
         last_success_at=known.last_success_at,
+        down_since=known.down_since,
+        paused_until=known.paused_until,
         held_until=known.held_until,
     )
 
@@ -93,7 +98,7 @@ def _endpoint(webhook: Webhook, waiting: int, oldest: datetime | None, now: date
 def by_health(found: list[Endpoint]) -> dict[str, int]:
     """How many endpoints are healthy, slowed, down and off."""
     counts = Counter(endpoint.health for endpoint in found)
-    return {health: counts[health] for health in (*Health.values, OFF)}
+    return {health: counts[health] for health in (*(each.value for each in Health), OFF)}
 
 
 def by_state(waiting: int) -> dict[str, int]:

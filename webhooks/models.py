@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from apikeys.models import APIKey
 from calliyo.fields import ActorTypeField, MomentField
+from webhooks.delivery.health import Health as Health  # noqa: PLC0414  # the models' own word, for all who ask them
 
 
 class Event(models.Model):
@@ -130,12 +131,6 @@ class Webhook(models.Model):
         return self.url
 
 
-class Health(models.TextChoices):
-    HEALTHY = "healthy"
-    SLOWED = "slowed"
-    DOWN = "down"
-
-
 class EndpointState(models.Model):
     """What the engine knows of a webhook's endpoint, and which worker serves it now.
 
@@ -150,12 +145,22 @@ class EndpointState(models.Model):
     lease_holder = models.CharField(max_length=100, blank=True)
     leased_until = MomentField(null=True)
     last_sequence = models.BigIntegerField(default=0)
-    health = models.CharField(max_length=7, choices=Health.choices, default=Health.HEALTHY)
+    health = models.CharField(
+        max_length=7,
+        choices=[(health.value, health.name.capitalize()) for health in Health],
+        default=Health.HEALTHY.value,
+    )
     failures_in_a_row = models.PositiveIntegerField(default=0)
     failing_since = MomentField(null=True)
     last_success_at = MomentField(null=True)
-    held_until = MomentField(null=True, help_text="no attempt before: Retry-After, or the next probe")
-    probes = models.PositiveIntegerField(default=0)
+    held_until = MomentField(null=True, help_text="no attempt before: Retry-After; only ever later")
+    paused_until = MomentField(null=True, help_text="no attempt before: a pause of ours, or the next probe")
+    slowdowns = models.PositiveIntegerField(default=0)
+    down_since = MomentField(null=True)
+    probes = models.PositiveIntegerField("failed probes since it is down", default=0)
+    probed_sequence = models.BigIntegerField("sequence of the latest probe", null=True)
+    paced_until = MomentField(null=True, help_text="when the rate limit lets the next attempt begin")
+    notice_due_at = MomentField(null=True, help_text="when staff are to be told that it is off")
 
     class Meta:
         indexes = [models.Index(fields=["leased_until"], name="endpoint_by_lease")]
@@ -200,6 +205,7 @@ class Delivery(models.Model):
     created_at = MomentField()
     next_attempt_at = MomentField(null=True)
     first_attempt_at = MomentField(null=True)
+    overtaken_since = MomentField(null=True, help_text="since when it fails while others succeed")
     finished_at = MomentField(null=True)
     last_status = models.PositiveSmallIntegerField("last HTTP status", null=True)
     last_error = models.CharField(max_length=500, blank=True)
@@ -263,6 +269,9 @@ class Attempt(models.Model):
         Delivery, on_delete=models.CASCADE, related_name="log", db_constraint=False, db_index=False
     )
     number = models.PositiveIntegerField()
+    probe = models.BooleanField(
+        db_default=False, default=False, help_text="made while the endpoint was down: it does not count"
+    )
     started_at = MomentField()
     address = models.GenericIPAddressField(null=True)
     request_headers = models.JSONField(default=dict)

@@ -19,11 +19,12 @@ from webhooks.body import body_for
 from webhooks.catalogue import EventType
 from webhooks.delivery.clock import database_now
 from webhooks.delivery.configured import configured_sender
+from webhooks.delivery.endpoint import clean_slate
 from webhooks.delivery.send import AttemptResult
 from webhooks.delivery.sequence import latest_position
 from webhooks.delivery.target import target_of
 from webhooks.missed import missed_events
-from webhooks.models import Delivery, DeliveryState, EndpointState, Health, OffReason, Ordering, Webhook
+from webhooks.models import Delivery, DeliveryState, EndpointState, OffReason, Ordering, Webhook
 from webhooks.samples import sample_payload
 from webhooks.validation import (
     GENERATE,
@@ -146,9 +147,7 @@ def turn_on(*, webhook: Webhook) -> Webhook:
     webhook.active, webhook.off_reason, webhook.off_at = True, "", None
     webhook.on_since = latest_position()
     _save(webhook)
-    EndpointState.objects.filter(webhook=webhook).update(
-        health=Health.HEALTHY, failures_in_a_row=0, failing_since=None, held_until=None, probes=0
-    )
+    EndpointState.objects.filter(webhook=webhook).update(**clean_slate(), notice_due_at=None)
     _audit(webhook, "webhook.turned_on")
     return webhook
 
@@ -168,12 +167,16 @@ def turn_off(*, webhook: Webhook, reason: OffReason = OffReason.BY_HAND) -> Webh
     return webhook
 
 
-def turn_off_gone(webhook_id: int) -> None:
-    """Turns off the webhook whose endpoint answered 410; one that is deleted meanwhile stays deleted."""
-    webhook = Webhook.objects.filter(pk=webhook_id).first()
-    if webhook is not None:
-        with acting_as(SYSTEM):
-            turn_off(webhook=webhook, reason=OffReason.GONE)
+@unit_of_work
+def give_up(webhook_id: int, reason: OffReason) -> bool:
+    """Turns a webhook off because of its endpoint, and owes staff a notice; False where it is off or gone already."""
+    webhook = Webhook.objects.filter(pk=webhook_id, active=True).first()
+    if webhook is None:
+        return False
+    with acting_as(SYSTEM):
+        turn_off(webhook=webhook, reason=reason)
+    EndpointState.objects.filter(webhook=webhook).update(notice_due_at=database_now())
+    return True
 
 
 @unit_of_work
@@ -239,6 +242,9 @@ def _change(webhook: Webhook, name: str, value: Any, told: dict[str, Any]) -> No
     """Sets one checked value; `told` gets what the audit may show of it."""
     match name:
         case "url":
+            if value != webhook.url:
+                # Another endpoint: what the one before did is not held against it.
+                EndpointState.objects.filter(webhook=webhook).update(**clean_slate())
             webhook.url = checked_url(value)
             told["host"] = _host(value)
         case "events":
@@ -272,7 +278,7 @@ def _set_off(webhook: Webhook, reason: OffReason, now: datetime) -> None:
 def _let_go_if_undecryptable(webhook: Webhook) -> None:
     """Ends the hold on a webhook whose secret could not be decrypted: it gets another one."""
     if webhook.secret and not secrets.opens(webhook.secret):
-        EndpointState.objects.filter(webhook=webhook).update(held_until=None)
+        EndpointState.objects.filter(webhook=webhook).update(paused_until=None)
 
 
 def _encrypted(headers: dict[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from webhooks import chores, pruning
+from webhooks import chores, notices, pruning
 from webhooks.delivery import worker
 
 
@@ -14,10 +14,11 @@ def poke(webhook_ids: list[int]) -> None:
 
 @shared_task(name="webhooks.clean_up", ignore_result=True)
 def clean_up() -> None:
-    """What deleted and turned-off webhooks have left behind, and secrets whose overlap is over."""
+    """What deleted and turned-off webhooks have left behind, secrets whose overlap is over, notices that are owed."""
     chores.delete_leftovers()
     chores.mark_missed()
     chores.forget_previous_secrets()
+    notices.send_owed()
 
 
 @shared_task(name="webhooks.prune", ignore_result=True)

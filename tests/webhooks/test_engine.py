@@ -233,7 +233,7 @@ def test_a_slow_endpoint_gets_more_threads_and_still_each_lead_in_order(receiver
     with running_engine() as engine:
         engine.poke([webhook.pk])
         wait_until(all_settled)
-    assert 1 < receiver.connections <= 4
+    assert 1 < receiver.connections <= 12
     for lead in leads:
         seen = [
             body["data"]["lead"]["version"]
@@ -420,7 +420,7 @@ def test_a_secret_that_can_not_be_decrypted_holds_the_webhook_and_nothing_goes_u
     new_lead()
     with running_engine() as engine:
         engine.poke([webhook.pk])
-        wait_until(lambda: EndpointState.objects.get().held_until is not None)
+        wait_until(lambda: EndpointState.objects.get().paused_until is not None)
         time.sleep(0.3)
         assert receiver.received == []
         delivery = Delivery.objects.get()
@@ -533,7 +533,7 @@ def test_a_fault_over_one_webhook_holds_that_one_and_no_other(receiver):
     with running_engine() as engine:
         engine.poke([broken.pk, webhook.pk])
         receiver.wait_for(1)
-        wait_until(lambda: EndpointState.objects.get(webhook=broken).held_until is not None)
+        wait_until(lambda: EndpointState.objects.get(webhook=broken).paused_until is not None)
     assert states(webhook) == ["delivered"] and states(broken) == ["waiting"]
     assert Delivery.objects.get(webhook=broken).last_error == "held: a fault in Calliyo (ValueError)"
 

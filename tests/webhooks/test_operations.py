@@ -175,7 +175,7 @@ def test_a_rotation_keeps_the_old_secret_for_the_overlap_and_no_longer(key: APIK
 def test_a_secret_that_no_key_opens_is_replaced_and_holds_nothing_any_more(key: APIKey, how: str) -> None:
     webhook = subscribe(api_key=key, url=URL, events=["lead.created"], secret="generate")
     Webhook.objects.update(secret="damaged")
-    EndpointState.objects.update(held_until=timezone.now() + timedelta(minutes=1))
+    EndpointState.objects.update(paused_until=timezone.now() + timedelta(minutes=1))
     new = "another typed one"
     if how == "rotated":
         webhook = rotate_secret(webhook=webhook, secret=new)
@@ -183,7 +183,7 @@ def test_a_secret_that_no_key_opens_is_replaced_and_holds_nothing_any_more(key: 
         webhook = change_webhook(webhook=webhook, secret=new)
     assert reveal_secret(webhook) == new
     assert (webhook.previous_secret, webhook.previous_secret_until) == ("", None)
-    assert EndpointState.objects.get().held_until is None
+    assert EndpointState.objects.get().paused_until is None
 
 
 def test_turning_off_misses_what_waits_and_turning_on_queues_again(key: APIKey) -> None:

@@ -1,14 +1,12 @@
 """Small parts of the engine: how parcels are split over threads, and how wake-ups come in."""
 
 import time
-from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.processes import wait_until
 from webhooks.delivery.claim import Parcel
-from webhooks.delivery.health import Facts, after
 from webhooks.delivery.pokes import Pokes
 from webhooks.delivery.run import split
 
@@ -68,14 +66,3 @@ def test_what_another_worker_serves_is_looked_at_again_at_growing_waits_until_se
     pokes.settle([1])
     time.sleep(0.02)
     assert pokes.take() == set()
-
-
-def test_the_facts_of_an_endpoint_count_failures_since_the_last_success() -> None:
-    first = datetime(2026, 11, 24, tzinfo=UTC)
-    later = first + timedelta(hours=1)
-    failing = after(after(Facts(), [False, False], first), [False], later)
-    assert (failing.failures_in_a_row, failing.failing_since, failing.last_success_at) == (3, first, None)
-    assert after(failing, [True], later) == Facts(last_success_at=later)
-    assert after(failing, [True, False], later) == Facts(
-        failures_in_a_row=1, failing_since=later, last_success_at=later
-    )

@@ -5,7 +5,7 @@ holder sends them again. All webhooks of a claim share its few statements (`due`
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import connection, transaction
@@ -14,13 +14,17 @@ from webhooks.body import body_for
 from webhooks.catalogue import EventType, needed_scope
 from webhooks.delivery.bulk import ids_text, update_rows
 from webhooks.delivery.due import Due, Wish, due_deliveries
+from webhooks.delivery.probe import Probe
 from webhooks.delivery.target import Target
 from webhooks.models import Delivery, DeliveryState, EndpointState, Ordering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
-    """One delivery, ready to be sent. What shares a `lane` goes in order, and waits for what failed before it."""
+    """One delivery, ready to be sent. What shares a `lane` goes in order, and waits for what failed before it.
+
+    `probe`: how, when it is the one that a down endpoint is tried with.
+    """
 
     delivery_id: int
     lane: int
@@ -30,6 +34,7 @@ class Parcel:
     event_type: str
     message_id: str
     body: bytes
+    probe: Probe | None = None
 
 
 def claim(wishes: Sequence[Wish], *, holder: str, now: datetime) -> dict[int, list[Parcel]]:
@@ -48,12 +53,7 @@ def claim(wishes: Sequence[Wish], *, holder: str, now: datetime) -> dict[int, li
             for wish in ours
         }
         bodies = _fixed_bodies(ours, given, now)
-    return {
-        wish.target.webhook_id: [
-            _parcel(each, wish.target.ordering, bodies) for each in given[wish.target.webhook_id]
-        ]
-        for wish in ours
-    }
+    return {wish.target.webhook_id: _parcels(wish, given[wish.target.webhook_id], bodies) for wish in ours}
 
 
 def _lease_numbers(webhook_ids: Collection[int], holder: str) -> dict[int, int]:
@@ -116,12 +116,19 @@ def _fixed_bodies(
     return different
 
 
+def _parcels(wish: Wish, deliveries: Sequence[Due], bodies: Mapping[int, str]) -> list[Parcel]:
+    parcels = [_parcel(each, wish.target.ordering, bodies) for each in deliveries]
+    return [replace(parcel, probe=wish.probe) for parcel in parcels] if wish.probe else parcels
+
+
 def _parcel(delivery: Due, ordering: Ordering, bodies: Mapping[int, str]) -> Parcel:
     match ordering:
         case Ordering.STRICT:
             lane = 0
-        case Ordering.PER_LEAD:
+        case Ordering.PER_LEAD if not delivery.aside:
             lane = delivery.lead_id
+        case Ordering.PER_LEAD:
+            lane = -delivery.id  # should it fail again, what is behind it goes all the same
         case _:
             lane = delivery.id
     return Parcel(

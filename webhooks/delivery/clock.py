@@ -1,5 +1,6 @@
 """The database's clock: leases and due times go by it, whatever the machines' own clocks say."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection
@@ -23,3 +24,31 @@ def database_clock_in(seconds: float) -> str:
         return f"date_trunc('milliseconds', clock_timestamp()) + interval '{seconds} seconds'"
     moment = whole_milliseconds(datetime.now(UTC)) + timedelta(seconds=seconds)
     return f"'{connection.ops.adapt_datetimefield_value(moment)}'"
+
+
+class ClockWatch:
+    """Tells a step of the database's clock from the passing of time, by this process's monotonic clock."""
+
+    TOLERANCE = 1.5
+    """Seconds: less than any step that matters, more than clocks drift between two looks."""
+
+    def __init__(self) -> None:
+        self._offsets: tuple[float, float] | None = None
+
+    def look(self) -> tuple[datetime, float | None]:
+        """Now, and by how many seconds the clock was stepped since the last look.
+
+        None: it was not. 0: nobody has looked before, so it may have been.
+        """
+        before = time.monotonic()
+        now = database_now()
+        # Somewhere between the question and the answer: how long they took is not taken for a step.
+        offsets = now.timestamp() - time.monotonic(), now.timestamp() - before
+        known, self._offsets = self._offsets, offsets
+        if known is None:
+            return now, 0.0
+        if offsets[0] - known[1] > self.TOLERANCE:
+            return now, offsets[0] - known[1]
+        if known[0] - offsets[1] > self.TOLERANCE:
+            return now, offsets[1] - known[0]
+        return now, None

@@ -13,18 +13,25 @@ from django.db import connection
 
 from webhooks.delivery.bulk import ids_text
 from webhooks.delivery.lease import Lease
+from webhooks.delivery.probe import Probe
 from webhooks.delivery.target import Target
 from webhooks.models import Ordering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """Up to `limit` deliveries for one webhook, without the leads that are on their way already."""
+    """Up to `limit` deliveries for one webhook, without the leads that are on their way already.
+
+    What was overtaken at `asides_before` or earlier has stepped aside: it holds its lead's later ones back no more.
+    With `probe`: that one and no other, due or not.
+    """
 
     target: Target
     lease: Lease
     limit: int
     busy_leads: Collection[int] = ()
+    asides_before: datetime | None = None
+    probe: Probe | None = None
 
 
 class Due(NamedTuple):
@@ -37,6 +44,7 @@ class Due(NamedTuple):
     attempts: int
     type: str
     due: bool
+    aside: bool | None
     fresh: bool
     uid: str
     text: str
@@ -45,7 +53,8 @@ class Due(NamedTuple):
 
 _COLUMNS = """
     SELECT d.id, d.webhook_id, d.lead_id, d.sequence, d.attempts, d.type, d.next_attempt_at <= {now},
-        d.first_attempt_at IS NULL, replace(CAST(e.uid AS text), '-', ''), COALESCE(d.body, e.payload), x.value
+        d.overtaken_since <= {asides}, d.first_attempt_at IS NULL,
+        replace(CAST(e.uid AS text), '-', ''), COALESCE(d.body, e.payload), x.value
     FROM ({chosen}) AS chosen
     JOIN webhooks_delivery AS d ON d.id = chosen.id
     JOIN webhooks_event AS e ON e.id = d.event_id
@@ -63,6 +72,7 @@ _PER_LEAD = f"""
         WHERE {_DUE} AND NOT EXISTS (
             SELECT 1 FROM webhooks_delivery AS b
             WHERE b.webhook_id = d.webhook_id AND b.lead_id = d.lead_id AND b.state = 'waiting' AND b.id < d.id
+                AND (b.overtaken_since IS NULL OR {{asides}} IS NULL OR b.overtaken_since > {{asides}})
         )
         ORDER BY d.next_attempt_at, d.id LIMIT {{limit}}
     ), followers AS (
@@ -76,6 +86,7 @@ _STRICT = f"SELECT d.id FROM webhooks_delivery AS d WHERE {_WAITING} ORDER BY CO
 _NONE = (
     f"SELECT d.id FROM webhooks_delivery AS d WHERE {_DUE} ORDER BY d.next_attempt_at, d.id LIMIT {{limit}}"  # noqa: S608  # no value
 )
+_ONLY = f"SELECT d.id FROM webhooks_delivery AS d WHERE {_WAITING} AND {{only}}"  # noqa: S608  # no value
 _CHOSEN = {Ordering.PER_LEAD: _PER_LEAD, Ordering.STRICT: _STRICT, Ordering.NONE: _NONE}
 
 
@@ -86,13 +97,19 @@ def due_deliveries(wishes: Sequence[Wish], now: datetime) -> dict[int, list[Due]
         alike = [
             wish
             for wish in wishes
-            if wish.target.ordering is ordering and not (ordering is Ordering.STRICT and wish.busy_leads)
+            if wish.probe is None
+            and wish.target.ordering is ordering
+            and not (ordering is Ordering.STRICT and wish.busy_leads)
         ]
         for row in _rows(alike, chosen, now):
             found[row[1]].append(Due._make(row))
+    for row in _rows([wish for wish in wishes if wish.probe is not None], _ONLY, now):
+        found[row[1]].append(Due._make(row))
     for wish in wishes:
         rows = sorted(found[wish.target.webhook_id], key=lambda each: each.sequence)
-        found[wish.target.webhook_id] = _without_gaps(rows, wish.target.ordering)
+        found[wish.target.webhook_id] = (
+            rows if wish.probe is not None else _without_gaps(rows, wish.target.ordering)
+        )
     return found
 
 
@@ -103,7 +120,8 @@ def _rows(wishes: Sequence[Wish], chosen: str, now: datetime) -> Iterable[tuple[
         return [row for wish in wishes for row in _rows_of_one(wish, chosen, now)]
     asked = ", ".join(
         f"({wish.target.webhook_id}, {wish.target.api_key_id}, {wish.limit},"
-        f" '{{{ids_text(wish.busy_leads)}}}'::bigint[])"
+        f" '{{{ids_text(wish.busy_leads)}}}'::bigint[], {wish.probe.delivery_id if wish.probe else 0},"
+        f" {_moment(wish.asides_before)}::timestamptz)"
         for wish in wishes
     )
     picked = (_COLUMNS.replace("{chosen}", chosen)).format(
@@ -112,9 +130,11 @@ def _rows(wishes: Sequence[Wish], chosen: str, now: datetime) -> Iterable[tuple[
         api_key="asked.api_key",
         limit="asked.room",
         not_busy="d.lead_id <> ALL (asked.busy)",
+        only="d.id = asked.probe",
+        asides="asked.asides",
     )
     statement = (
-        f"SELECT picked.* FROM (VALUES {asked}) AS asked (webhook_id, api_key, room, busy)"  # noqa: S608  # numbers
+        f"SELECT picked.* FROM (VALUES {asked}) AS asked (webhook_id, api_key, room, busy, probe, asides)"  # noqa: S608  # numbers
         f" CROSS JOIN LATERAL ({picked}) AS picked"
     )
     with connection.cursor() as cursor:
@@ -130,11 +150,17 @@ def _rows_of_one(wish: Wish, chosen: str, now: datetime) -> Iterable[tuple[Any, 
         api_key=wish.target.api_key_id,
         limit=wish.limit,
         not_busy=f"d.lead_id NOT IN ({ids_text(wish.busy_leads)})",
+        only=f"d.id = {wish.probe.delivery_id if wish.probe else 0}",
+        asides=_moment(wish.asides_before),
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, {"now": connection.ops.adapt_datetimefield_value(now)})
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
+
+
+def _moment(moment: datetime | None) -> str:
+    return "NULL" if moment is None else f"'{connection.ops.adapt_datetimefield_value(moment)}'"
 
 
 def _without_gaps(deliveries: Sequence[Due], ordering: Ordering) -> list[Due]:
@@ -143,7 +169,8 @@ def _without_gaps(deliveries: Sequence[Due], ordering: Ordering) -> list[Due]:
     found = []
     for delivery in deliveries:
         lane = delivery.lead_id if ordering is Ordering.PER_LEAD else 0
-        if not delivery.due and ordering is not Ordering.NONE:
+        aside = ordering is Ordering.PER_LEAD and delivery.aside
+        if not delivery.due and ordering is not Ordering.NONE and not aside:
             blocked.add(lane)
         if delivery.due and lane not in blocked:
             found.append(delivery)

@@ -12,85 +12,52 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 
 from webhooks.delivery.claim import claim
-from webhooks.delivery.clock import database_now
+from webhooks.delivery.clock import ClockWatch, database_now
+from webhooks.delivery.clock_steps import LeaseWatch, shorten_waits
 from webhooks.delivery.due import Wish
+from webhooks.delivery.endpoint import facts_before_claim, facts_of
+from webhooks.delivery.health import asides_before
 from webhooks.delivery.lease import (
+    LEASE_SECONDS,
     RENEW_SECONDS,
-    Lease,
+    LeaseLost,
     due_webhooks,
     hold,
+    pace,
     release_leases,
     renew_leases,
     sendable,
     take_leases,
 )
 from webhooks.delivery.pokes import Pokes
+from webhooks.delivery.probe import next_probe
 from webhooks.delivery.record import Outcome, record, without_answer
 from webhooks.delivery.run import MAX_RUN_SECONDS, Run, RunThreads, split
-from webhooks.delivery.send import AttemptResult, Sender
+from webhooks.delivery.send import Sender
 from webhooks.delivery.sequence import give_positions, number_deliveries
+from webhooks.delivery.served import Served
 from webhooks.delivery.target import target_of
-from webhooks.operations import turn_off_gone
+from webhooks.models import OffReason, Webhook
+from webhooks.notices import tell_in_background
+from webhooks.operations import give_up
 from webhooks.secrets import UndecryptableSecret
 
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 2.0
 TICK_SECONDS = 0.05
-BATCH = 500
 BATCH_OF_ALL = 4000
-"""So many deliveries are read at once at most, for one webhook and for all that are ready."""
-MAX_RUNS = 4
-SLOW_SECONDS = 0.02
-"""An attempt that takes longer waits for its receiver: only then is another thread worth its while."""
+"""So many deliveries are read at once at most, for all webhooks that are ready."""
 MAX_SERVED = 1000
 HOLD_SECONDS = 60
 PAUSE_AFTER_FAULT = 1.0
 LONGEST_ALARM = 120.0
 """Retries that are due later are found by the sweep: two seconds are nothing to them."""
-
-
-@dataclass(slots=True)
-class Served:
-    """A webhook whose lease is ours, and what is on its way to it.
-
-    A fast endpoint is served fastest by one thread; for one that makes us wait, more run at once with each success.
-    """
-
-    lease: Lease
-    runs: list[Run] = field(default_factory=list)
-    allowed_runs: int = 1
-    slow: bool = False
-    wanted: bool = True
-    pace: float = 0.005
-    """Seconds that an attempt takes, of late."""
-
-    def room(self) -> int:
-        """How many more runs may start now; behind a fast endpoint's run, the next one is made ready."""
-        if not self.lease.holds():
-            return 0
-        return (self.allowed_runs if self.slow else 2) - len(self.runs)
-
-    def limit(self) -> int:
-        """How many deliveries can be sent while what was read with them may be believed."""
-        each = max(1, int(MAX_RUN_SECONDS / 2 / self.pace))
-        return min(BATCH, each * max(1, self.room()) if self.slow else each)
-
-    def learn(self, result: AttemptResult) -> None:
-        """Takes what one attempt says of the endpoint."""
-        self.slow = result.timings.total >= SLOW_SECONDS
-        self.pace += (result.timings.total - self.pace) / 4
-        self.allowed_runs = min(self.allowed_runs + 1, MAX_RUNS) if result.succeeded else 1
-
-    def idle(self) -> bool:
-        """Whether there is nothing on its way, and nothing to be done or no right to do it."""
-        return not self.runs and (not self.wanted or not self.lease.holds())
 
 
 class Engine:
@@ -105,7 +72,10 @@ class Engine:
         self._served: dict[int, Served] = {}
         self._served_lock = threading.Lock()
         self._unrecorded: list[Outcome] = []
-        self._gone: set[int] = set()
+        self._off: dict[int, OffReason] = {}
+        self._clock = ClockWatch()
+        self._leases_seen = LeaseWatch(LEASE_SECONDS)
+        self._no_takeover_before = 0.0
         self._unnumbered: set[int] = set()
         self._sweep_at = 0.0
         self._stopping = threading.Event()
@@ -193,15 +163,20 @@ class Engine:
                 finished = run.finished  # read first: what it brought before is then all there
                 while run.outcomes:
                     outcome = run.outcomes.popleft()
-                    served.learn(outcome.result)
+                    served.learn(outcome)
                     self._unrecorded.append(outcome)
                 if finished:
                     served.runs.remove(run)
                     served.wanted = True
         if self._unrecorded:
             self._record()
-        while self._gone:
-            turn_off_gone(self._gone.pop())  # should this fail, the next attempt brings another 410
+        while self._off:
+            self._turn_off(*self._off.popitem())  # should this fail, the next attempt brings it again
+
+    def _turn_off(self, webhook_id: int, reason: OffReason) -> None:
+        if give_up(webhook_id, reason):
+            logger.warning("Webhook %s was turned off: %s", webhook_id, reason.value)
+            tell_in_background()
 
     def _record(self) -> None:
         try:
@@ -215,10 +190,10 @@ class Engine:
     def _write(self, outcomes: Sequence[Outcome]) -> None:
         recorded = record(outcomes, holder=self._holder, schedule=self._schedule, jitter=_jitter)
         self._unrecorded = self._unrecorded[len(outcomes) :]
-        self._gone |= recorded.gone
+        self._off |= dict.fromkeys(recorded.failing, OffReason.FAILING)
+        self._off |= dict.fromkeys(recorded.gone, OffReason.GONE)
         for webhook_id, seconds in recorded.retries.items():
-            if seconds < LONGEST_ALARM:
-                self._pokes.put_after(webhook_id, seconds)
+            self._look_again(webhook_id, seconds)
         if recorded.stale:
             logger.warning(
                 "%d outcomes came under lost leases; their deliveries are sent again", recorded.stale
@@ -230,18 +205,35 @@ class Engine:
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + SWEEP_SECONDS
             give_positions()
-            wanted.update(due_webhooks(database_now()), self._served)
+            now = self._checked_clock()
+            wanted.update(due_webhooks(now, take_over=self._may_take_over()), self._served)
         self._unnumbered |= wanted
         for webhook_id in wanted & self._served.keys():
             self._served[webhook_id].wanted = True
         return wanted - self._served.keys()
+
+    def _checked_clock(self) -> datetime:
+        """Now by the database; where its clock was stepped, what it has made wrong is put right."""
+        now, step = self._clock.look()
+        if step is not None:
+            if step:
+                logger.warning("The database's clock was stepped by %+.1f s", step)
+            shorten_waits(now, self._schedule)
+        if step and step > 0:
+            # Living leases seem to have run out until they are renewed; nobody takes them over meanwhile.
+            self._no_takeover_before = time.monotonic() + LEASE_SECONDS
+        self._leases_seen.free_the_dead(now)
+        return now
+
+    def _may_take_over(self) -> bool:
+        return time.monotonic() >= self._no_takeover_before
 
     def _lease(self, wanted: set[int]) -> None:
         room = MAX_SERVED - len(self._served)
         if not wanted or room <= 0:
             return
         due = due_webhooks(database_now(), among=wanted)
-        leases = take_leases(due[:room], holder=self._holder) if due else []
+        leases = take_leases(due[:room], holder=self._holder, take_over=self._may_take_over()) if due else []
         with self._served_lock:
             self._served.update((lease.webhook_id, Served(lease)) for lease in leases)
         self._pokes.settle(wanted.difference(due))
@@ -275,22 +267,57 @@ class Engine:
         """What to claim for those of the webhooks that may be sent to."""
         share = max(1, BATCH_OF_ALL // len(webhook_ids))
         wishes = []
-        for webhook in sendable(now).select_related("api_key").filter(pk__in=webhook_ids):
-            served = self._served[webhook.pk]
+        webhooks = sendable(now).select_related("api_key", "state").filter(pk__in=webhook_ids)
+        for webhook in webhooks:
             try:
-                target = target_of(webhook, now)
+                wish = self._wish(self._served[webhook.pk], webhook, share, now)
+            except (DatabaseError, InterfaceError):
+                raise
+            except LeaseLost:
+                self._served[webhook.pk].lease.ours_until = 0.0
             except UndecryptableSecret as error:
                 logger.error("Webhook %s is held: %s", webhook.pk, error.detail)
                 self._hold(webhook.pk, f"held: {error.detail}")
-                continue
             except Exception as error:
                 logger.exception("Webhook %s is held after a fault in the engine", webhook.pk)
                 self._hold(webhook.pk, f"held: a fault in Calliyo ({type(error).__name__})")
-                continue
-            busy = frozenset[int]().union(*(run.leads for run in served.runs))
-            limit = min(share, served.limit())
-            wishes.append(Wish(target=target, lease=served.lease, limit=limit, busy_leads=busy))
+            else:
+                wishes += [] if wish is None else [wish]
         return wishes
+
+    def _wish(self, served: Served, webhook: Webhook, share: int, now: datetime) -> Wish | None:
+        """What the webhook's endpoint may get now, by its health and its rate limit; None for nothing."""
+        facts = facts_of(webhook.state)
+        wait = facts.seconds_to_wait(now)
+        if wait > 0:
+            served.probed = None
+            self._look_again(webhook.pk, wait)
+            return None
+        target = target_of(webhook, now)
+        facts = facts_before_claim(served.lease, facts, holder=self._holder, now=now, schedule=self._schedule)
+        served.health = facts.health
+        if served.runs and facts.is_down:
+            return None  # looked at again when what is under way has ended
+        if not served.runs:
+            served.gate.reopen(failures=0 if facts.is_down else facts.failures_in_a_row)
+        served.gate.follow(webhook.rate_limit, _seconds_until(webhook.state.paced_until, now))
+        limit = served.gate.room(MAX_RUN_SECONDS, min(share, served.limit()))
+        if not limit:
+            self._look_again(webhook.pk, served.gate.until_next())
+            return None
+        probe = None
+        if facts.is_down:
+            probe = next_probe(webhook.pk, target.ordering, facts, just_failed=served.probed, now=now)
+            if probe is None:
+                return None
+        return Wish(
+            target=target,
+            lease=served.lease,
+            limit=limit,
+            busy_leads=frozenset[int]().union(*(run.leads for run in served.runs)),
+            asides_before=asides_before(facts.last_success_at),
+            probe=probe,
+        )
 
     def _start_runs(self, wishes: Sequence[Wish], now: datetime) -> None:
         try:
@@ -312,15 +339,33 @@ class Engine:
             if parcels is None:
                 served.lease.ours_until = 0.0
                 continue
-            served.wanted = len(parcels) >= wish.limit
+            # More behind those, or another probe in place of one that was withheld.
+            served.wanted = len(parcels) >= wish.limit or (wish.probe is not None and not parcels)
+            if parcels and not self._paced(served, len(parcels), now):
+                continue
             for part in split(parcels, max(1, served.room()) if served.slow else 1):
-                self._start_run(served, Run(wish.target, served.lease, part))
+                self._start_run(served, Run(wish.target, served.lease, part, served.gate))
+
+    def _paced(self, served: Served, count: int, now: datetime) -> bool:
+        """Notes, before anything is sent, what of the rate limit it uses: who takes over sends nothing too early."""
+        seconds = served.gate.used_up(count)
+        if seconds is not None:
+            try:
+                pace(served.lease, until=now + timedelta(seconds=seconds), holder=self._holder)
+            except LeaseLost:
+                served.lease.ours_until = 0.0
+                return False
+        return True
 
     def _start_run(self, served: Served, run: Run) -> None:
         behind = None if served.slow or not served.runs else served.runs[-1]
         served.runs.append(run)
         if behind is None or not behind.go_on_with(run):
             self._threads.start(run)
+
+    def _look_again(self, webhook_id: int, seconds: float) -> None:
+        if seconds < LONGEST_ALARM:
+            self._pokes.put_after(webhook_id, seconds)
 
     def _hold(self, webhook_id: int, reason: str) -> None:
         hold(webhook_id, until=database_now() + timedelta(seconds=HOLD_SECONDS), reason=reason)
@@ -350,6 +395,10 @@ class Engine:
         with self._served_lock:
             leases = [served.lease for served in self._served.values()]
         renew_leases(leases, holder=self._holder)
+
+
+def _seconds_until(moment: datetime | None, now: datetime) -> float:
+    return 0.0 if moment is None else max(0.0, (moment - now).total_seconds())
 
 
 def _jitter() -> float:

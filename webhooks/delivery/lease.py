@@ -25,7 +25,7 @@ _TAKE = """
     SET lease_number = lease_number + 1, lease_holder = %s, leased_until = {until}
     WHERE webhook_id IN (
         SELECT webhook_id FROM webhooks_endpointstate
-        WHERE webhook_id IN ({ids}) AND (leased_until IS NULL OR leased_until <= {now}) {lock}
+        WHERE webhook_id IN ({ids}) AND ({free}) {lock}
     )
     RETURNING webhook_id, lease_number
 """
@@ -44,20 +44,25 @@ class Lease:
         return time.monotonic() < self.ours_until
 
 
-def due_webhooks(now: datetime, *, among: Collection[int] | None = None) -> list[int]:
+class LeaseLost(Exception):
+    """Another worker serves the webhook now."""
+
+
+def due_webhooks(now: datetime, *, among: Collection[int] | None = None, take_over: bool = True) -> list[int]:
     """Webhooks that have something due, may be sent to now, and are served by nobody.
 
-    With `among`: of these, whether they are served or not.
+    With `among`: of these, whether they are served or not. Without `take_over`: not those whose lease ran out.
     """
     due = Delivery.objects.filter(
         webhook_id=OuterRef("pk"), state=DeliveryState.WAITING, next_attempt_at__lte=now
     )
-    unserved = Q(state=None) | Q(state__leased_until=None) | Q(state__leased_until__lte=now)
+    unserved = Q(state=None) | Q(state__leased_until=None)
+    if take_over:
+        unserved |= Q(state__leased_until__lte=now)
     webhooks = sendable(now).filter(unserved if among is None else Q(pk__in=among))
-    not_held = Q(state=None) | Q(state__held_until=None) | Q(state__held_until__lte=now)
-    return list(
-        webhooks.filter(not_held, Exists(due)).order_by("pk").values_list("pk", flat=True)[:MAX_FOUND]
-    )
+    for waits in ("state__held_until", "state__paused_until", "state__paced_until"):
+        webhooks = webhooks.filter(Q(state=None) | Q(**{waits: None}) | Q(**{f"{waits}__lte": now}))
+    return list(webhooks.filter(Exists(due)).order_by("pk").values_list("pk", flat=True)[:MAX_FOUND])
 
 
 def sendable(now: datetime) -> QuerySet[Webhook]:
@@ -66,23 +71,26 @@ def sendable(now: datetime) -> QuerySet[Webhook]:
     return Webhook.objects.filter(unexpired, active=True, api_key__active=True)
 
 
-def take_leases(webhook_ids: Collection[int], *, holder: str) -> list[Lease]:
-    """Takes those that nobody has, passing over what another takes at this moment."""
+def take_leases(webhook_ids: Collection[int], *, holder: str, take_over: bool = True) -> list[Lease]:
+    """Takes those that nobody has, passing over what another takes at this moment.
+
+    Without `take_over`: only those that were given back.
+    """
     asked_at = time.monotonic()
-    numbers = _taken(webhook_ids, holder)
+    numbers = _taken(webhook_ids, holder, take_over=take_over)
     unknown = _make_missing_states(set(webhook_ids).difference(numbers))
-    numbers.update(_taken(unknown, holder))
+    numbers.update(_taken(unknown, holder, take_over=take_over))
     until = _ours_until(asked_at)
     return [Lease(webhook_id, number, until) for webhook_id, number in numbers.items()]
 
 
-def _taken(webhook_ids: Collection[int], holder: str) -> dict[int, int]:
+def _taken(webhook_ids: Collection[int], holder: str, *, take_over: bool) -> dict[int, int]:
     if not webhook_ids:
         return {}
     postgresql = connection.vendor == "postgresql"
     statement = _TAKE.format(
         until=database_clock_in(LEASE_SECONDS),
-        now=database_clock_in(0),
+        free="leased_until IS NULL" + (f" OR leased_until <= {database_clock_in(0)}" if take_over else ""),
         ids=ids_text(webhook_ids),
         lock="ORDER BY webhook_id FOR NO KEY UPDATE SKIP LOCKED" if postgresql else "",
     )
@@ -115,10 +123,19 @@ def release_leases(leases: Collection[Lease], *, holder: str) -> None:
 
 def hold(webhook_id: int, *, until: datetime, reason: str) -> None:
     """Has no attempt made before `until`, and says why in the log of what waits; no attempt is counted."""
-    EndpointState.objects.filter(webhook_id=webhook_id).update(held_until=until)
+    EndpointState.objects.filter(webhook_id=webhook_id).update(paused_until=until)
     Delivery.objects.filter(webhook_id=webhook_id, state=DeliveryState.WAITING).exclude(
         last_error=reason
     ).update(last_error=reason)
+
+
+def pace(lease: Lease, *, until: datetime, holder: str) -> None:
+    """Notes when the rate limit lets the next attempt begin. Raises `LeaseLost`."""
+    ours = EndpointState.objects.filter(
+        webhook_id=lease.webhook_id, lease_holder=holder, lease_number=lease.number
+    )
+    if not ours.update(paced_until=until):
+        raise LeaseLost(lease.webhook_id)
 
 
 def _ours_until(asked_at: float) -> float:

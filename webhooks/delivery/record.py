@@ -2,17 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
 
 from calliyo.fields import whole_milliseconds
-from webhooks.delivery.bulk import Row, ids_text, insert_rows, update_rows
+from webhooks.delivery.bulk import Row, ids_text, insert_rows
 from webhooks.delivery.claim import Parcel
 from webhooks.delivery.clock import database_now
-from webhooks.delivery.health import GONE, Facts, after
+from webhooks.delivery.endpoint import Judged, fails_for_good, has_been_passed, judge, keep
+from webhooks.delivery.health import GONE, Answer, overtaken_since, retry_after
 from webhooks.delivery.retry import next_attempt_at
 from webhooks.delivery.send import AttemptResult
 from webhooks.models import Delivery, DeliveryState, EndpointState
@@ -25,10 +26,10 @@ _DELIVERED = """
         last_error = ''
     WHERE id IN ({ids}) AND state IN ('waiting', 'missed')
 """
-_FACTS = {"failures_in_a_row": "int", "failing_since": "timestamptz", "last_success_at": "timestamptz"}
 _ATTEMPT = {
     "delivery_id": "bigint",
     "number": "int",
+    "probe": "boolean",
     "started_at": "timestamptz",
     "address": "inet",
     "request_headers": "jsonb",
@@ -56,17 +57,29 @@ class Outcome:
     request_headers: dict[str, str]
     result: AttemptResult
 
+    def answer(self) -> Answer:
+        """What it says of the endpoint."""
+        result = self.result
+        return Answer(
+            succeeded=result.succeeded,
+            status=result.status,
+            retry_after=None if result.succeeded else retry_after(result.headers, self.started_at),
+            probe=self.parcel.probe is not None and not self.parcel.probe.goes_on,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """How many outcomes counted, how many came under a lease that others have now, and who answered 410.
+    """How many outcomes counted, how many came under a lease that others have now, and which webhooks are off by them.
 
-    `retries`: by webhook, in how many seconds its next retry is due.
+    `gone`: answered 410; `failing`: nothing but failures for days. `retries`: by webhook, in how many seconds the next
+    retry or probe is due.
     """
 
     counted: int
     stale: int
     gone: frozenset[int]
+    failing: frozenset[int]
     retries: Mapping[int, float]
 
 
@@ -84,12 +97,19 @@ def record(
         ]
         now = database_now()
         _mark_delivered([outcome for outcome in counted if outcome.result.succeeded], now)
+        judged = _judged(states, counted, now)
         failed = [outcome for outcome in counted if not outcome.result.succeeded]
-        retries = _mark_failed(failed, now, schedule, jitter)
-        insert_rows("webhooks_attempt", _ATTEMPT, [_attempt(outcome) for outcome in counted])
-        _keep_facts(states, counted, now)
-    gone = frozenset(outcome.webhook_id for outcome in counted if outcome.result.status == GONE)
-    return Recorded(counted=len(counted), stale=len(outcomes) - len(counted), gone=gone, retries=retries)
+        failures = _mark_failed(failed, judged, now, schedule, jitter)
+        insert_rows("webhooks_attempt", _ATTEMPT, [_attempt(outcome, judged) for outcome in counted])
+        keep(judged, now)
+        _mark_passed(counted, judged, now)
+    return Recorded(
+        counted=len(counted),
+        stale=len(outcomes) - len(counted),
+        gone=frozenset(outcome.webhook_id for outcome in counted if outcome.result.status == GONE),
+        failing=failures.for_good,
+        retries=failures.retries,
+    )
 
 
 def without_answer(outcome: Outcome) -> Outcome:
@@ -112,48 +132,108 @@ def _mark_delivered(outcomes: Sequence[Outcome], now: datetime) -> None:
             cursor.execute(_DELIVERED.format(ids=ids_text(ids)), [moment, status])
 
 
+def _judged(
+    states: Mapping[int, EndpointState], counted: Sequence[Outcome], now: datetime
+) -> dict[int, Judged]:
+    answers: dict[int, list[tuple[int, Answer]]] = defaultdict(list)
+    for outcome in counted:
+        answers[outcome.webhook_id].append((outcome.parcel.delivery_id, outcome.answer()))
+    return {webhook_id: judge(states[webhook_id], each, now) for webhook_id, each in answers.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Failures:
+    """In how many seconds each webhook is to be looked at again, and which have failed for good."""
+
+    retries: Mapping[int, float]
+    for_good: frozenset[int]
+
+
 def _mark_failed(
-    outcomes: Sequence[Outcome], now: datetime, schedule: Sequence[float], jitter: Callable[[], float]
-) -> dict[int, float]:
-    """Moves them to their next attempt or to their end; in how many seconds each webhook's next retry is due."""
-    if not outcomes:
-        return {}
+    outcomes: Sequence[Outcome],
+    judged: Mapping[int, Judged],
+    now: datetime,
+    schedule: Sequence[float],
+    jitter: Callable[[], float],
+) -> _Failures:
+    """Moves them to their next attempt or to their end; a probe stays due as it is."""
     retries: dict[int, float] = {}
+    for_good: set[int] = set()
     waiting = Delivery.objects.filter(
         pk__in=[outcome.parcel.delivery_id for outcome in outcomes], state=DeliveryState.WAITING
     ).defer("body")
-    rows = {row.pk: row for row in waiting.select_for_update(no_key=True).order_by("pk")}
+    rows = {row.pk: row for row in waiting.select_for_update(no_key=True).order_by("pk")} if outcomes else {}
     for outcome in outcomes:
         row = rows.get(outcome.parcel.delivery_id)
         if row is None:
             continue
-        due = next_attempt_at(attempts=row.attempts + 1, now=now, jitter=jitter(), schedule=schedule)
-        _fail(row, outcome, due, now)
-        if due is not None:
-            wait = (due - now).total_seconds()
+        endpoint = judged[outcome.webhook_id]
+        wait = _fail(row, outcome, endpoint, now, schedule, jitter())
+        if wait is not None:
             retries[outcome.webhook_id] = min(wait, retries.get(outcome.webhook_id, wait))
+        if fails_for_good(endpoint, row.first_attempt_at, now):
+            for_good.add(outcome.webhook_id)
     Delivery.objects.bulk_update(
-        rows.values(), ["attempts", "last_status", "last_error", "next_attempt_at", "state", "finished_at"]
+        rows.values(),
+        [
+            *("attempts", "last_status", "last_error", "next_attempt_at", "state", "finished_at"),
+            "overtaken_since",
+        ],
     )
-    return retries
+    return _Failures(retries=retries, for_good=frozenset(for_good))
 
 
-def _fail(row: Delivery, outcome: Outcome, due: datetime | None, now: datetime) -> None:
-    row.attempts += 1
+def _fail(
+    row: Delivery,
+    outcome: Outcome,
+    endpoint: Judged,
+    now: datetime,
+    schedule: Sequence[float],
+    jitter: float,
+) -> float | None:
+    """Seconds until the endpoint may be tried with it again; None where it has failed."""
     row.last_status = outcome.result.status
     row.last_error = _error(outcome)
+    until_open = endpoint.facts.seconds_to_wait(now)
+    if row.pk in endpoint.uncounted:
+        return until_open
+    if row.overtaken_since is None:
+        row.overtaken_since = overtaken_since(
+            attempts=row.attempts,
+            first_attempt_at=row.first_attempt_at,
+            last_success_at=endpoint.before.last_success_at,
+        )
+    row.attempts += 1
+    due = next_attempt_at(attempts=row.attempts, now=now, jitter=jitter, schedule=schedule)
     row.next_attempt_at = due
     if due is None:
         row.state = DeliveryState.FAILED
         row.finished_at = now
+        return None
+    return until_open if endpoint.facts.is_down else max(until_open, (due - now).total_seconds())
 
 
-def _attempt(outcome: Outcome) -> Row:
+def _mark_passed(counted: Sequence[Outcome], judged: Mapping[int, Judged], now: datetime) -> None:
+    for outcome in counted:
+        probe = outcome.parcel.probe
+        if (
+            probe is not None
+            and probe.passes
+            and outcome.result.succeeded
+            and judged[outcome.webhook_id].came_back
+        ):
+            has_been_passed(
+                outcome.webhook_id, lead_id=outcome.parcel.lead_id, by=outcome.parcel.delivery_id, now=now
+            )
+
+
+def _attempt(outcome: Outcome, judged: Mapping[int, Judged]) -> Row:
     result = outcome.result
     timings = result.timings
     return {
         "delivery_id": outcome.parcel.delivery_id,
         "number": outcome.parcel.attempts + 1,
+        "probe": outcome.parcel.delivery_id in judged[outcome.webhook_id].uncounted,
         "started_at": whole_milliseconds(outcome.started_at),
         "address": result.address,
         "request_headers": outcome.request_headers,
@@ -168,22 +248,6 @@ def _attempt(outcome: Outcome) -> Row:
         "first_byte_ms": _milliseconds(timings.first_byte),
         "total_ms": round(timings.total * 1000, 3),
     }
-
-
-def _keep_facts(states: dict[int, EndpointState], counted: Sequence[Outcome], now: datetime) -> None:
-    by_webhook: dict[int, list[bool]] = defaultdict(list)
-    for outcome in counted:
-        by_webhook[outcome.webhook_id].append(outcome.result.succeeded)
-    rows = []
-    for webhook_id, successes in by_webhook.items():
-        state = states[webhook_id]
-        before = Facts(
-            failures_in_a_row=state.failures_in_a_row,
-            failing_since=state.failing_since,
-            last_success_at=state.last_success_at,
-        )
-        rows.append({"webhook_id": webhook_id, **asdict(after(before, successes, now))})
-    update_rows("webhooks_endpointstate", "webhook_id", _FACTS, rows)
 
 
 def _error(outcome: Outcome) -> str:

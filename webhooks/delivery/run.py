@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from webhooks.delivery.claim import Parcel
 from webhooks.delivery.failures import Failure, FailureCode
+from webhooks.delivery.gate import Gate
 from webhooks.delivery.lease import Lease
 from webhooks.delivery.record import Outcome
 from webhooks.delivery.send import AttemptResult, Sender, Timings
@@ -25,7 +26,7 @@ MAX_IDLE_SECONDS = 30.0
 class Run:
     """Parcels of one webhook for one thread. The engine reads `outcomes` while it goes on."""
 
-    def __init__(self, target: Target, lease: Lease, parcels: Sequence[Parcel]) -> None:
+    def __init__(self, target: Target, lease: Lease, parcels: Sequence[Parcel], gate: Gate) -> None:
         self.target = target
         self.parcels = parcels
         self.outcomes: deque[Outcome] = deque()
@@ -33,6 +34,7 @@ class Run:
         self.finished = False
         self.last_succeeded = True
         self._lease = lease
+        self._gate = gate
         self._lease_number = lease.number
         self._stop_at = self.started_at + MAX_RUN_SECONDS
         self._stopped = False
@@ -63,12 +65,13 @@ class Run:
         """Sends while it may; within a lane, nothing goes after a failure."""
         failed_lanes: set[int] = set()
         for parcel in self.parcels:
-            if self._stopped or time.monotonic() >= self._stop_at or not self._lease.holds():
-                return
             if parcel.lane in failed_lanes:
                 continue
+            if not self._gate.pass_one(self._stop_at) or self._stopped or not self._lease.holds():
+                return
             outcome = self._attempted(parcel, sender)
             self.outcomes.append(outcome)
+            self._gate.learn(outcome.answer())
             self.last_succeeded = outcome.result.succeeded
             if not outcome.result.succeeded:
                 failed_lanes.add(parcel.lane)

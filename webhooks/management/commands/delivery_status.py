@@ -38,7 +38,7 @@ class Command(CalliyoCommand):
 
 
 def _shown(endpoint: backlog.Endpoint) -> dict[str, Any]:
-    times = ("failing_since", "last_success_at", "held_until")
+    times = ("failing_since", "last_success_at", "down_since", "paused_until", "held_until")
     return {
         **asdict(endpoint),
         "oldest_waiting_seconds": round(endpoint.oldest_waiting_seconds, 3),

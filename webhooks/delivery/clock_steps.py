@@ -1,0 +1,62 @@
+"""What a step of the database's clock leaves behind is put right: nothing is waited for longer than it ever would be.
+
+Times in the database are told by its clock. Set back, it makes each of them lie further ahead than it was meant.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db.models import QuerySet
+
+from webhooks.delivery.health import LONGEST_RETRY_AFTER, RULES
+from webhooks.delivery.lease import LEASE_SECONDS
+from webhooks.delivery.retry import SPREAD
+from webhooks.models import Delivery, DeliveryState, EndpointState
+
+# A lease that lasts longer than this was written by a clock that has been set back since.
+_LONGEST_LEASE = timedelta(seconds=LEASE_SECONDS + 1)
+_LONGEST_GAP = timedelta(minutes=1)
+
+
+def shorten_waits(now: datetime, schedule: Sequence[float]) -> None:
+    """Cuts every wait to the longest that it could be if it began now; doing it twice is the same as once."""
+    waiting = Delivery.objects.filter(state=DeliveryState.WAITING)
+    for attempts, seconds in enumerate(schedule):
+        wait = timedelta(seconds=seconds * (1 + SPREAD)) if attempts else timedelta(0)
+        _cut(waiting.filter(attempts=attempts), "next_attempt_at", now + wait)
+    endpoints = EndpointState.objects.all()
+    longest_pause = max(RULES.longest_probe_wait, RULES.longest_pause)
+    for name, longest in (
+        ("held_until", LONGEST_RETRY_AFTER),
+        ("paused_until", longest_pause),
+        ("paced_until", _LONGEST_GAP),
+        ("down_since", timedelta(0)),
+    ):
+        _cut(endpoints, name, now + longest)
+
+
+def _cut(rows: QuerySet[Delivery] | QuerySet[EndpointState], name: str, latest: datetime) -> None:
+    rows.filter(**{f"{name}__gt": latest}).update(**{name: latest})
+
+
+class LeaseWatch:
+    """Finds leases that seem to last too long, and whether somebody renews them."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._seen: dict[tuple[int, int, datetime | None], float] = {}
+
+    def free_the_dead(self, now: datetime) -> int:
+        """Frees those that nobody renewed for a lease's length by our own clock; says how many."""
+        too_long = EndpointState.objects.filter(leased_until__gt=now + _LONGEST_LEASE)
+        current = set(too_long.values_list("webhook_id", "lease_number", "leased_until"))
+        at = time.monotonic()
+        self._seen = {lease: self._seen.get(lease, at) for lease in current}
+        dead = [lease for lease, since in self._seen.items() if at - since >= self._seconds]
+        return sum(
+            EndpointState.objects.filter(webhook_id=webhook, lease_number=number, leased_until=until).update(
+                leased_until=now
+            )
+            for webhook, number, until in dead
+        )

@@ -1,0 +1,61 @@
+"""A webhook that this engine serves: its lease, what is on its way, and how much more may be."""
+
+from dataclasses import dataclass, field
+
+from webhooks.delivery.gate import Gate
+from webhooks.delivery.health import Health, runs_after
+from webhooks.delivery.lease import Lease
+from webhooks.delivery.record import Outcome
+from webhooks.delivery.run import MAX_RUN_SECONDS, Run
+
+BATCH = 500
+"""So many deliveries are read at once at most."""
+SLOW_SECONDS = 0.02
+"""An attempt that takes longer waits for its receiver: only then is another thread worth its while."""
+
+
+@dataclass(slots=True)
+class Served:
+    """A webhook whose lease is ours, and what is on its way to it.
+
+    A fast endpoint is served fastest by one thread; for one that makes us wait, more run at once with each success.
+    """
+
+    lease: Lease
+    runs: list[Run] = field(default_factory=list)
+    gate: Gate = field(default_factory=Gate)
+    health: Health = Health.HEALTHY
+    allowed_runs: int = 1
+    slow: bool = False
+    wanted: bool = True
+    probed: int | None = None
+    """The delivery that has just failed as a probe that goes on with another."""
+    pace: float = 0.005
+    """Seconds that an attempt takes, of late."""
+
+    def room(self) -> int:
+        """How many more runs may start now; behind a fast endpoint's run, the next one is made ready."""
+        if not self.lease.holds() or (self.runs and not self.gate.takes_more):
+            return 0
+        if self.health is not Health.HEALTHY:
+            return 1 - len(self.runs)
+        return (self.allowed_runs if self.slow else 2) - len(self.runs)
+
+    def limit(self) -> int:
+        """How many deliveries can be sent while what was read with them may be believed."""
+        each = max(1, int(MAX_RUN_SECONDS / 2 / self.pace))
+        return min(BATCH, each * max(1, self.room()) if self.slow else each)
+
+    def learn(self, outcome: Outcome) -> None:
+        """Takes what one attempt says of the endpoint."""
+        seconds = outcome.result.timings.total
+        self.slow = seconds >= SLOW_SECONDS
+        self.pace += (seconds - self.pace) / 4
+        parcel = outcome.parcel
+        goes_on = parcel.probe is not None and parcel.probe.goes_on and not outcome.result.succeeded
+        self.probed = parcel.delivery_id if goes_on else None
+        self.allowed_runs = runs_after(self.allowed_runs, outcome.answer())
+
+    def idle(self) -> bool:
+        """Whether there is nothing on its way, and nothing to be done or no right to do it."""
+        return not self.runs and (not self.wanted or not self.lease.holds())
