@@ -271,6 +271,11 @@ CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"
 # Housekeeping. A message that no worker takes in time is void: the next one does its work.
 CELERY_BEAT_SCHEDULE = {
     "webhooks.clean_up": {"task": "webhooks.clean_up", "schedule": 60.0, "options": {"expires": 55}},
+    "webhooks.prune": {
+        "task": "webhooks.prune",
+        "schedule": crontab(minute="41"),
+        "options": {"expires": 3000},
+    },
     "apikeys.prune_idempotency_records": {
         "task": "apikeys.prune_idempotency_records",
         "schedule": crontab(minute="*/10"),

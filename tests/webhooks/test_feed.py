@@ -14,7 +14,6 @@ from apikeys.models import APIKey
 from calliyo.unit_of_work import unit_of_work
 from leads.models import ExternalId, Lead, Note
 from tests.webhooks.engines import new_lead
-from webhooks.api import events as events_api
 from webhooks.delivery.sequence import give_positions
 from webhooks.feed import page as feed_page
 from webhooks.feed.place import Place
@@ -263,15 +262,6 @@ def test_a_page_takes_a_fixed_number_of_statements(client_with, django_assert_nu
 
 
 # ── Waiting ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture
-def watcher(monkeypatch):
-    own = Watcher(per_process=4)
-    monkeypatch.setattr(events_api, "WATCHER", own)
-    yield own
-    own.close()
-    own.join()
 
 
 class InThread(threading.Thread):
