@@ -256,6 +256,7 @@ def _change(webhook: Webhook, name: str, value: Any, told: dict[str, Any]) -> No
             webhook.previous_secret, webhook.previous_secret_until = "", None
             told["has_secret"] = bool(secret)
         case "headers":
+            _let_go_if_undecryptable(webhook)
             webhook.headers = _encrypted(checked_headers(value))
         case "ordering":
             webhook.ordering = told["ordering"] = checked_ordering(value)
@@ -276,8 +277,9 @@ def _set_off(webhook: Webhook, reason: OffReason, now: datetime) -> None:
 
 
 def _let_go_if_undecryptable(webhook: Webhook) -> None:
-    """Ends the hold on a webhook whose secret could not be decrypted: it gets another one."""
-    if webhook.secret and not secrets.opens(webhook.secret):
+    """Ends the hold on a webhook for what could not be decrypted: it is about to be replaced."""
+    stored = (webhook.secret, webhook.previous_secret, webhook.headers)
+    if not all(secrets.opens(each) for each in stored if each):
         EndpointState.objects.filter(webhook=webhook).update(paused_until=None)
 
 
