@@ -17,9 +17,10 @@ from django.db import transaction
 from django.db.models import Q
 
 from calliyo.models import Company
+from webhooks.deleting import delete_deliveries, delete_events
 from webhooks.delivery.clock import database_now
 from webhooks.delivery.sequence import give_positions, latest_position
-from webhooks.models import Attempt, Delivery, DeliveryState, Event, PrunedLog
+from webhooks.models import Delivery, DeliveryState, Event, PrunedLog
 
 log = structlog.get_logger(__name__)
 
@@ -124,9 +125,7 @@ def _prune_deliveries(before: datetime, work: _Work) -> int:
             break
         ids = [pk for pk, _, finished_at in batch if finished_at is not None and finished_at < before]
         last = batch[-1][0]
-        with transaction.atomic():
-            Attempt.objects.filter(delivery_id__in=ids).delete()
-            Delivery.objects.filter(pk__in=ids).delete()
+        delete_deliveries(ids)
         pruned += len(ids)
     return pruned
 
@@ -140,7 +139,7 @@ def _prune_events(before: datetime, work: _Work) -> tuple[int, int]:
             gone = _not_waited_for(batch)
             if gone:
                 _remember(gone)
-                Event.objects.filter(pk__in=[event.pk for event in gone]).delete()
+                delete_events([event.pk for event in gone])
         if not batch:
             break
         last = batch[-1]

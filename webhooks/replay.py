@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from django.db import transaction
+from django.db.models import Count as Number
 from django.db.models import Exists, OuterRef, QuerySet
 
 from apikeys.audit import record as audit
@@ -121,12 +122,9 @@ def missed(webhook: Webhook) -> Choice:
 def count(choice: Choice) -> Count:
     """What `replay` would queue now."""
     give_positions()
-    allowed = _allowed(choice.webhook)
-    return Count(
-        events=_not_on_their_way(choice).filter(type__in=allowed).count(),
-        out_of_scope=choice.events.exclude(type__in=allowed).count(),
-        gone=choice.gone,
-    )
+    by_type = dict(_not_on_their_way(choice).order_by().values("type").values_list("type", Number("pk")))
+    events = sum(by_type.get(allowed, 0) for allowed in _allowed(choice.webhook))
+    return Count(events=events, out_of_scope=sum(by_type.values()) - events, gone=choice.gone)
 
 
 def replay(choice: Choice) -> int:

@@ -65,7 +65,7 @@ _COLUMNS = """
 _WAITING = "d.webhook_id = {webhook} AND d.state = 'waiting' AND COALESCE(d.sequence, 0) > 0"
 _DUE = _WAITING + " AND d.next_attempt_at <= {now} AND {not_busy}"
 # The first of each lead, if it is due, and then those behind it. Within a lead, ids are in the order of the log: they
-# are drawn while the lead's row is locked.
+# are drawn while the lead's row is locked. A lead has two heads where its first one has stepped aside.
 _PER_LEAD = f"""
     WITH heads AS (
         SELECT d.id, d.lead_id FROM webhooks_delivery AS d
@@ -80,7 +80,7 @@ _PER_LEAD = f"""
         WHERE {_WAITING}
         ORDER BY d.id LIMIT {{limit}} - (SELECT count(*) FROM heads)
     )
-    SELECT id FROM heads UNION ALL SELECT id FROM followers
+    SELECT id FROM heads UNION SELECT id FROM followers
 """  # noqa: S608  # no value
 _STRICT = f"SELECT d.id FROM webhooks_delivery AS d WHERE {_WAITING} ORDER BY COALESCE(d.sequence, 0) LIMIT {{limit}}"  # noqa: S608  # no value
 _NONE = (
