@@ -163,12 +163,12 @@ EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=False)
 EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", default=False)
 EMAIL_FILE_PATH = env.str("EMAIL_FILE_PATH", default="") or None  # where the file-based backend writes
 EMAIL_TIMEOUT = number("EMAIL_TIMEOUT", default=10.0)
-DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"calliyo@{_base.hostname or 'localhost'}")
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or f"calliyo@{_base.hostname or 'localhost'}"
 if EMAIL_USE_TLS and EMAIL_USE_SSL:
     refuse("EMAIL_USE_TLS and EMAIL_USE_SSL exclude each other.")
 # Without a mail server, the embedded default shows a mail on the terminal; production says it in the log only.
 _mail = "smtp" if EMAIL_HOST else "dummy" if PRODUCTION else "console"
-EMAIL_BACKEND = env.str("EMAIL_BACKEND", default=f"django.core.mail.backends.{_mail}.EmailBackend")
+EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="") or f"django.core.mail.backends.{_mail}.EmailBackend"
 
 # ── The application ─────────────────────────────────────────────────────────────────────────────────────
 INSTALLED_APPS = [
