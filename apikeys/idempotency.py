@@ -252,7 +252,8 @@ def _rendered(answer: HttpResponseBase) -> HttpResponse:
         content = b"" if answer.data is None else orjson.dumps(answer.data)
         plain = HttpResponse(content, status=answer.status_code, content_type="application/json")
         for name, value in answer.items():
-            plain[name] = value
+            if name != "Content-Type":  # REST framework's is not set before it renders
+                plain[name] = value
         return plain
     if not isinstance(answer, HttpResponse):
         raise TypeError("A stream cannot be kept.")

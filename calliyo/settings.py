@@ -161,13 +161,14 @@ EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", default="")
 EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", default="")
 EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=False)
 EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", default=False)
+EMAIL_FILE_PATH = env.str("EMAIL_FILE_PATH", default="") or None  # where the file-based backend writes
 EMAIL_TIMEOUT = number("EMAIL_TIMEOUT", default=10.0)
-DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"calliyo@{_base.hostname or 'localhost'}")
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or f"calliyo@{_base.hostname or 'localhost'}"
 if EMAIL_USE_TLS and EMAIL_USE_SSL:
     refuse("EMAIL_USE_TLS and EMAIL_USE_SSL exclude each other.")
 # Without a mail server, the embedded default shows a mail on the terminal; production says it in the log only.
 _mail = "smtp" if EMAIL_HOST else "dummy" if PRODUCTION else "console"
-EMAIL_BACKEND = env.str("EMAIL_BACKEND", default=f"django.core.mail.backends.{_mail}.EmailBackend")
+EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="") or f"django.core.mail.backends.{_mail}.EmailBackend"
 
 # ── The application ─────────────────────────────────────────────────────────────────────────────────────
 INSTALLED_APPS = [
@@ -271,6 +272,11 @@ CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"
 # Housekeeping. A message that no worker takes in time is void: the next one does its work.
 CELERY_BEAT_SCHEDULE = {
     "webhooks.clean_up": {"task": "webhooks.clean_up", "schedule": 60.0, "options": {"expires": 55}},
+    "webhooks.prune": {
+        "task": "webhooks.prune",
+        "schedule": crontab(minute="41"),
+        "options": {"expires": 3000},
+    },
     "apikeys.prune_idempotency_records": {
         "task": "apikeys.prune_idempotency_records",
         "schedule": crontab(minute="*/10"),

@@ -5,6 +5,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from calliyo.health import healthz
+from webhooks.metrics import metrics
 
 handler400 = "calliyo.api.problems.handler400"
 handler403 = "calliyo.api.problems.handler403"
@@ -14,6 +15,7 @@ handler500 = "calliyo.api.problems.handler500"
 urlpatterns = [
     path("", RedirectView.as_view(url="/settings?tab=api")),
     path("healthz", healthz, name="healthz"),
+    path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.urls),
     path("public/", include("leads.api.urls")),
     path("public/", include("webhooks.api.urls")),

@@ -22,6 +22,8 @@ from tests.processes import (
     stop_all,
 )
 from tests.servers import free_port
+from webhooks.api import events as events_api
+from webhooks.feed.waiting import Watcher
 
 LOCAL_NAMES = {"localhost", "", None}
 
@@ -74,6 +76,16 @@ def empty_cache():
 def client_with(db):
     """`client_with("leads:read")`: a client of the public API whose fresh key has these scopes."""
     return public_client
+
+
+@pytest.fixture
+def watcher(monkeypatch):
+    """What readers who wait for events wait for, in this test's process alone."""
+    own = Watcher(per_process=4)
+    monkeypatch.setattr(events_api, "WATCHER", own)
+    yield own
+    own.close()
+    own.join()
 
 
 @pytest.fixture

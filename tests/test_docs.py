@@ -8,16 +8,21 @@ import secrets
 import time
 
 import pytest
+import requests
 
+from tests.clients import public_client
 from tests.processes import ROOT
+from tests.webhooks.engines import new_lead
+from webhooks.models import Event
 
 PAGE = (ROOT / "docs" / "verify-a-signature.md").read_text()
+CATCH_UP = (ROOT / "docs" / "catch-up.md").read_text()
 SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 BODY = '{"id":"evt_1","data":{"lead":{"first_name":"Aşha"}}}'.encode()
 
 
-def snippet(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+def snippet(language: str, page: str = PAGE) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", page, re.DOTALL)
     assert found is not None
     return found[1]
 
@@ -61,3 +66,38 @@ def test_the_python_snippet_takes_either_signature_while_a_secret_is_rotated(pyt
 @pytest.mark.parametrize("header", WRONG.values(), ids=WRONG.keys())
 def test_the_python_snippet_refuses_what_calliyo_did_not_sign(python_check, header):
     assert python_check(SECRET, header, BODY) is False
+
+
+class Enough(Exception):
+    """Ends the reader, which never ends by itself."""
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("start", [None, "latest"])
+def test_the_six_line_reader_gets_every_event_in_order_and_keeps_its_place(live_server, watcher, start):
+    reader = snippet("python", CATCH_UP)
+    assert len(reader.splitlines()) == 6
+    for number in range(60):
+        new_lead(number)
+    calliyo = requests.Session()
+    calliyo.headers["Authorization"] = f"Bearer {public_client('leads:read').token}"
+    got: list[str] = []
+    kept: list[str] = []
+
+    def keep(place: str) -> str:
+        kept.append(place)
+        if len(got) >= (60 if start is None else 2):
+            raise Enough
+        if start == "latest":
+            new_lead(100 + len(kept))
+        return place
+
+    names = {
+        "calliyo": calliyo, "CALLIYO": live_server.url, "after": start, "keep": keep,
+        "handle": lambda event: got.append(event["id"]),
+    }  # fmt: skip
+    with pytest.raises(Enough), calliyo:
+        exec(reader, names)  # noqa: S102 (the page's own code is what is tested)
+    ids = [event.public_id for event in Event.objects.order_by("position")]
+    assert got == (ids if start is None else ids[60:])
+    assert len(kept) >= 2

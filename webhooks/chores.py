@@ -3,11 +3,11 @@
 import time
 from collections.abc import Iterator
 
-from django.db import transaction
 from django.db.models import F
 
+from webhooks.deleting import delete_deliveries
 from webhooks.delivery.clock import database_now
-from webhooks.models import Attempt, Delivery, DeliveryState, Webhook
+from webhooks.models import Delivery, DeliveryState, Webhook
 
 BATCH = 1000
 LONGEST = 50.0
@@ -58,11 +58,9 @@ def _webhooks_with_deliveries() -> Iterator[int]:
         last = found
 
 
-@transaction.atomic
 def _delete_batch(webhook_id: int) -> int:
     ids = list(
         Delivery.objects.filter(webhook_id=webhook_id).order_by("id").values_list("pk", flat=True)[:BATCH]
     )
-    Attempt.objects.filter(delivery_id__in=ids).delete()
-    Delivery.objects.filter(pk__in=ids).delete()
+    delete_deliveries(ids)
     return len(ids)

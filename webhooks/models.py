@@ -106,6 +106,9 @@ class Webhook(models.Model):
     off_since = models.BigIntegerField(
         "position of the last event before it was turned off", null=True, blank=True
     )
+    on_since = models.BigIntegerField(
+        "position of the last event before it was turned on again", null=True, blank=True, editable=False
+    )
     created_by_type = ActorTypeField(editable=False)
     created_by_id = models.BigIntegerField(null=True, editable=False)
     created_by_name = models.CharField(max_length=200, blank=True, editable=False)
@@ -237,10 +240,21 @@ class Delivery(models.Model):
                 name="delivery_unnumbered",
                 condition=Q(state="waiting", sequence=None),
             ),
+            # The oldest first: strict order, probes, and how long the oldest has waited.
+            models.Index(
+                fields=["webhook", "sequence", "id"],
+                name="delivery_in_sequence",
+                condition=Q(state="waiting"),
+            ),
             models.Index(fields=["webhook", "id"], name="delivery_by_webhook"),
             models.Index(fields=["event"], name="delivery_by_event"),
             models.Index(
                 fields=["webhook", "finished_at"], name="delivery_failed", condition=Q(state="failed")
+            ),
+            models.Index(
+                fields=["state", "webhook", "event"],
+                name="delivery_not_sent",
+                condition=Q(state__in=["missed", "withheld", "cancelled"]),
             ),
         ]
 

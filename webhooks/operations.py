@@ -23,6 +23,7 @@ from webhooks.delivery.endpoint import clean_slate
 from webhooks.delivery.send import AttemptResult
 from webhooks.delivery.sequence import latest_position
 from webhooks.delivery.target import target_of
+from webhooks.missed import missed_events
 from webhooks.models import Delivery, DeliveryState, EndpointState, OffReason, Ordering, Webhook
 from webhooks.samples import sample_payload
 from webhooks.validation import (
@@ -144,6 +145,7 @@ def turn_on(*, webhook: Webhook) -> Webhook:
     if webhook.active:
         return webhook
     webhook.active, webhook.off_reason, webhook.off_at = True, "", None
+    webhook.on_since = latest_position()
     _save(webhook)
     EndpointState.objects.filter(webhook=webhook).update(**clean_slate(), notice_due_at=None)
     _audit(webhook, "webhook.turned_on")
@@ -254,6 +256,7 @@ def _change(webhook: Webhook, name: str, value: Any, told: dict[str, Any]) -> No
             webhook.previous_secret, webhook.previous_secret_until = "", None
             told["has_secret"] = bool(secret)
         case "headers":
+            _let_go_if_undecryptable(webhook)
             webhook.headers = _encrypted(checked_headers(value))
         case "ordering":
             webhook.ordering = told["ordering"] = checked_ordering(value)
@@ -266,13 +269,17 @@ def _change(webhook: Webhook, name: str, value: Any, told: dict[str, Any]) -> No
 
 
 def _set_off(webhook: Webhook, reason: OffReason, now: datetime) -> None:
+    # What was missed before and is still not sent stays findable.
+    if webhook.off_since is None or not missed_events(webhook).exists():
+        webhook.off_since = latest_position()
     webhook.active, webhook.off_reason, webhook.off_at = False, reason.value, now
-    webhook.off_since = latest_position()
+    webhook.on_since = None
 
 
 def _let_go_if_undecryptable(webhook: Webhook) -> None:
-    """Ends the hold on a webhook whose secret could not be decrypted: it gets another one."""
-    if webhook.secret and not secrets.opens(webhook.secret):
+    """Ends the hold on a webhook for what could not be decrypted: it is about to be replaced."""
+    stored = (webhook.secret, webhook.previous_secret, webhook.headers)
+    if not all(secrets.opens(each) for each in stored if each):
         EndpointState.objects.filter(webhook=webhook).update(paused_until=None)
 
 

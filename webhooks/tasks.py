@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from webhooks import chores, notices
+from webhooks import chores, notices, pruning
 from webhooks.delivery import worker
 
 
@@ -19,3 +19,9 @@ def clean_up() -> None:
     chores.mark_missed()
     chores.forget_previous_secrets()
     notices.send_owed()
+
+
+@shared_task(name="webhooks.prune", ignore_result=True)
+def prune() -> None:
+    """What is older than the company keeps; goes on at the next call where it is much."""
+    pruning.prune(longest=pruning.LONGEST)

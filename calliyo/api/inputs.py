@@ -43,13 +43,19 @@ class Input(serializers.Serializer[Any]):
         return values
 
 
-def read_input(request: Request, input_class: type[Input], *, partial: bool = False) -> Read:
+def read_input(
+    request: Request,
+    input_class: type[Input],
+    *,
+    partial: bool = False,
+    context: Mapping[str, Any] | None = None,
+) -> Read:
     """The body of `request` as `input_class` reads it; a DRF ValidationError names what it cannot take."""
     data = request.data
     ignored: list[str] = []
     if isinstance(data, FormData):
         data, ignored = _from_form(data, input_class().fields)
-    reader = input_class(data=data, partial=partial)
+    reader = input_class(data=data, partial=partial, context=dict(context or {}))
     reader.is_valid(raise_exception=True)
     return Read(values=reader.validated_data, ignored_fields=ignored)
 

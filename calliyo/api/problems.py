@@ -161,7 +161,16 @@ def refuse_values(*errors: FieldError) -> Refusal:
 
 def answer(problem: Problem) -> HttpResponse:
     """`problem` as an `application/problem+json` answer."""
-    body: dict[str, object] = {
+    content = orjson.dumps(members(problem), default=str)
+    return HttpResponse(
+        content, status=problem.status, content_type=CONTENT_TYPE, headers=dict(problem.headers)
+    )
+
+
+def members(problem: Problem) -> dict[str, object]:
+    """`problem` as a JSON object; what it bears beside the contract's members stands before them."""
+    return {
+        **problem.extra,
         "type": f"{settings.BASE_URL}/public/docs#{problem.code}",
         "title": _TITLES.get(problem.code, HTTPStatus(problem.status).phrase),
         "status": problem.status,
@@ -170,10 +179,6 @@ def answer(problem: Problem) -> HttpResponse:
         "errors": problem.errors,
         "request_id": current_request_id(),
     }
-    content = orjson.dumps({**problem.extra, **body}, default=str)
-    return HttpResponse(
-        content, status=problem.status, content_type=CONTENT_TYPE, headers=dict(problem.headers)
-    )
 
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpResponse:

@@ -12,7 +12,13 @@ from rest_framework import serializers
 from calliyo.api.filters import BIGGEST_ID
 from calliyo.errors import DomainError
 from leads.models import LeadStatus
+from leads.operations.company import company_region
+from leads.operations.errors import InvalidName
+from leads.operations.names import clean_name
+from leads.operations.tags import unknown_tags
+from leads.phones import PhoneRefused, to_e164
 
+MAX_TAGS = 50
 # What the rules call a field, where the API's name is another.
 _API_NAMES = {"owner": "owner_id", "campaign": "campaign_id", "agent": "agent_id", "lead": "lead_id"}
 
@@ -25,6 +31,49 @@ class TextField(serializers.CharField):
         if isinstance(data, float):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class PhoneField(TextField):
+    """A phone number in any spelling, as E.164."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        try:
+            return to_e164(text, region=company_region())
+        except PhoneRefused as error:
+            raise serializers.ValidationError(error.detail, code=error.code) from error
+
+
+class TagNamesField(serializers.ListField):
+    """Names of tags. Unknown ones are refused where the context says that the caller may create none."""
+
+    default_error_messages = {"unknown_tag": "There is no tag {name!r}."}
+
+    def __init__(self, *, may_be_unknown: bool = False, **options: Any) -> None:
+        super().__init__(child=TagNameField(max_length=100), max_length=MAX_TAGS, required=False, **options)
+        self.may_be_unknown = may_be_unknown
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        names: list[str] = super().to_internal_value(data)
+        if names and not self.may_be_unknown and not self.context.get("may_create_tags"):
+            known: set[str] = self.context.get("known_tags", set())
+            unseen = [name for name in names if name.lower() not in known]
+            unknown = unknown_tags(unseen) if unseen else []
+            if unknown:
+                self.fail("unknown_tag", name=unknown[0])
+            known.update(name.lower() for name in unseen)
+        return names
+
+
+class TagNameField(TextField):
+    """The name of a tag, as it is kept."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        try:
+            return clean_name(text)
+        except InvalidName as error:
+            raise serializers.ValidationError(error.detail, code=error.code) from error
 
 
 class MomentField(serializers.Field[Any, Any, Any, Any]):
@@ -55,7 +104,10 @@ class RowField(serializers.Field[Any, Any, Any, Any]):
         pk = read_id(data)
         if pk is None:
             self.fail("invalid")
-        row = self.model._default_manager.filter(pk=pk).first()
+        seen = self.context.get("seen", {})  # by a batch, whose items name the same rows
+        if (self.model, pk) not in seen:
+            seen[self.model, pk] = self.model._default_manager.filter(pk=pk).first()
+        row: models.Model | None = seen[self.model, pk]
         if row is None:
             self.fail("does_not_exist", kind=self.model._meta.verbose_name, value=pk)
         return row
@@ -72,15 +124,21 @@ class StatusField(serializers.Field[Any, Any, Any, Any]):
     def to_internal_value(self, data: Any) -> LeadStatus:
         if isinstance(data, bool) or not isinstance(data, int | str):
             self.fail("invalid")
-        status: LeadStatus | None = None
-        pk = read_id(data)
-        if pk is not None:
-            status = LeadStatus.objects.filter(pk=pk).first()
-        if status is None and isinstance(data, str):
-            status = LeadStatus.objects.filter(name__iexact=data.strip()).first()
+        seen = self.context.get("seen", {})
+        if (LeadStatus, str(data)) not in seen:
+            seen[LeadStatus, str(data)] = _status(data)
+        status: LeadStatus | None = seen[LeadStatus, str(data)]
         if status is None:
             self.fail("unknown_status", value=str(data)[:100])
         return status
+
+
+def _status(data: int | str) -> LeadStatus | None:
+    pk = read_id(data)
+    status: LeadStatus | None = None if pk is None else LeadStatus.objects.filter(pk=pk).first()
+    if status is None and isinstance(data, str):
+        status = LeadStatus.objects.filter(name__iexact=data.strip()).first()
+    return status
 
 
 def _moment(text: str) -> datetime | None:

@@ -1,6 +1,9 @@
 """The addresses of the CRM's resources, below `/public/`."""
 
+from django.urls import re_path
+
 from calliyo.api.views import PublicRouter
+from leads.api.batch import LeadBatchView
 from leads.api.calls import CallViewSet
 from leads.api.campaigns import CampaignViewSet
 from leads.api.customers import CustomerViewSet
@@ -25,4 +28,7 @@ for viewset in (
 ):
     router.register(viewset.resource.value, viewset, basename=viewset.resource.value)
 
-urlpatterns = router.urls
+urlpatterns = [
+    re_path(r"^leads/batch/?$", LeadBatchView.as_view(), name="leads-batch"),  # before `leads/{id}`
+    *router.urls,
+]

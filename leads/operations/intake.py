@@ -37,6 +37,21 @@ class LeadChanges(TypedDict, total=False):
     external_id: str | None
 
 
+class NewLead(TypedDict, total=False):
+    """What a new lead may be told, by `create_lead`'s names; the first name and the phone are always there."""
+
+    first_name: str
+    phone: str
+    last_name: str
+    email: str
+    status: LeadStatus | None
+    owner: User | None
+    campaign: Campaign | None
+    source: str
+    tags: Sequence[str]
+    external_id: str | None
+
+
 @unit_of_work
 def create_lead(  # noqa: PLR0913  # one argument a field
     *,
@@ -60,7 +75,7 @@ def create_lead(  # noqa: PLR0913  # one argument a field
     OwnerBanned, and then nothing is written.
     """
     lead = Lead(
-        first_name=_required(first_name),
+        first_name=required_name(first_name),
         last_name=last_name.strip(),
         phone=to_e164(phone, region=company_region()),
         email=email.strip(),
@@ -69,7 +84,7 @@ def create_lead(  # noqa: PLR0913  # one argument a field
         source=source.strip(),
         created_by_key_id=created_by_key_id,
     )
-    lead.status = status or _first_status(owned=owner is not None)
+    lead.status = status or first_status(owned=owner is not None)
     labels = find_tags(names=tags, may_create=may_create_tags) if tags else []
     if external_id and created_by_key_id is not None:
         refuse_taken_external_id(api_key_id=created_by_key_id, value=external_id, but=None)
@@ -119,26 +134,22 @@ def update_lead(
     return now
 
 
-@unit_of_work
-def record_repeat(*, lead: Lead, submitted: Mapping[str, Any]) -> None:
-    """Notes in the timeline that a form sent a known number again; the lead stays as it is."""
-    record(ActivityKind.SUBMITTED_AGAIN, {lead.pk: {"submitted": dict(submitted)}})
-
-
 def find_lead_by_phone(phone: str) -> Lead | None:
     """The lead with this number, in any spelling; raises PhoneRefused when it is none."""
     lead: Lead | None = Lead.objects.filter(phone=to_e164(phone, region=company_region())).first()
     return lead
 
 
-def _required(first_name: str) -> str:
+def required_name(first_name: str) -> str:
+    """The first name without spaces around it; raises InvalidName when nothing is left."""
     name = first_name.strip()
     if not name:
         raise InvalidName("A lead needs a first name.", field="first_name")
     return name
 
 
-def _first_status(*, owned: bool) -> LeadStatus:
+def first_status(*, owned: bool) -> LeadStatus:
+    """Where a lead begins that nobody has given a status."""
     status = assigned_status() if owned else None
     return status or LeadStatus.rows.get(role=StatusRole.UNASSIGNED)
 
@@ -164,7 +175,7 @@ def _apply(lead: Lead, changes: LeadChanges) -> list[str]:
     if "phone" in changes:
         values["phone"] = to_e164(changes["phone"], region=company_region())
     if "first_name" in changes:
-        values["first_name"] = _required(changes["first_name"])
+        values["first_name"] = required_name(changes["first_name"])
     if "status" in changes:
         values["status"] = changes["status"]
     if "owner" in changes:

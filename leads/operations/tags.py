@@ -46,6 +46,12 @@ def find_tags(*, names: Iterable[str], may_create: bool) -> list[Tag]:
     return list(dict.fromkeys(tags))
 
 
+def unknown_tags(names: Sequence[str]) -> list[str]:
+    """Those of the (clean) names that no tag has."""
+    known = {name.lower() for name in _named(*names).values_list("name", flat=True)}
+    return [name for name in names if name.lower() not in known]
+
+
 @unit_of_work
 def write_tags(
     *, lead: Lead, to: Sequence[Tag] | None = None, add: Sequence[Tag] = (), remove: Sequence[str] = ()

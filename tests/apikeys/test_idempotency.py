@@ -106,7 +106,7 @@ def test_an_unreadable_body_is_refused_the_same_way_twice(sync):
 def test_a_silent_202_is_given_again(client_with):
     form = client_with("leads:write")
     first = post(form)
-    assert first.status_code == 202
+    assert (first.status_code, first["Content-Type"]) == (202, "application/json")
     assert_again(post(form), first)
     assert Lead.objects.get().activities.count() == 1
 

@@ -12,16 +12,21 @@ from tests.clients import public_client
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PATCH", "PUT", "DELETE", "TRACE")
 # What is served now, of what the contract's table of endpoints names.
-SERVED = {
-    (path, method)
-    for resource in Resource
-    for path in (f"/public/{resource}", f"/public/{resource}/1")
-    for method in ("GET", "HEAD")
-} | {
-    (f"/public/{resource}{end}", method)
-    for resource in (Resource.LEADS, Resource.TAGS, Resource.FOLLOW_UPS, Resource.NOTES)
-    for end, method in (("", "POST"), ("/1", "PATCH"), ("/1", "DELETE"))
-} - {("/public/leads/1", "DELETE")}
+SERVED = (
+    {
+        (path, method)
+        for resource in Resource
+        for path in (f"/public/{resource}", f"/public/{resource}/1")
+        for method in ("GET", "HEAD")
+    }
+    | {
+        (f"/public/{resource}{end}", method)
+        for resource in (Resource.LEADS, Resource.TAGS, Resource.FOLLOW_UPS, Resource.NOTES)
+        for end, method in (("", "POST"), ("/1", "PATCH"), ("/1", "DELETE"))
+    }
+    | {("/public/leads/batch", "POST")}
+)
+SERVED.remove(("/public/leads/1", "DELETE"))
 
 
 def addresses():

@@ -170,6 +170,32 @@ def test_a_wrong_field_is_named_and_nothing_is_written(sync, change, field):
 def test_all_wrong_fields_are_named_at_once(sync):
     body = assert_refused(sync.post("/public/leads", {"email": "x", "nonsense": 1}), 400, "validation_failed")
     assert {error["field"] for error in body["errors"]} == {"first_name", "phone", "email", "nonsense"}
+    wrong = {
+        "first_name": " ",
+        "phone": "call me",
+        "email": "x",
+        "status": "Nonsense",
+        "owner_id": 99999,
+        "campaign_id": "x",
+        "tags": ["unknown"],
+        "external_id": "",
+        "nonsense": 1,
+    }
+    lead = LeadFactory()
+    for answer in (sync.post("/public/leads", wrong), sync.patch(f"/public/leads/{lead.pk}", wrong)):
+        body = assert_refused(answer, 400, "validation_failed")
+        assert {error["field"]: error["code"] for error in body["errors"]} == {
+            "first_name": "blank",
+            "phone": "invalid_phone",
+            "email": "invalid",
+            "status": "unknown_status",
+            "owner_id": "does_not_exist",
+            "campaign_id": "invalid",
+            "tags": "unknown_tag",
+            "external_id": "blank",
+            "nonsense": "unknown_field",
+        }
+    assert Lead.objects.get().version == lead.version
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from calliyo.actor import Actor, ActorType, acting_as
 from calliyo.models import Company
 from leads.activities import ActivityKind
 from leads.models import Activity, ExternalId, Lead, StatusRole, Tag
+from leads.operations.arrivals import record_repeats
 from leads.operations.assignment import refuse_over_cap
 from leads.operations.errors import (
     DuplicateExternalId,
@@ -16,7 +17,7 @@ from leads.operations.errors import (
     OwnerBanned,
     UnknownTag,
 )
-from leads.operations.intake import _save_unique, create_lead, find_lead_by_phone, record_repeat, update_lead
+from leads.operations.intake import _save_unique, create_lead, find_lead_by_phone, update_lead
 from leads.phones import PhoneRefused
 from tests.leads.factories import (
     CampaignFactory,
@@ -242,7 +243,7 @@ def test_a_lead_that_is_gone_is_said_so() -> None:
 def test_a_repeat_is_a_line_in_the_timeline_and_changes_nothing() -> None:
     lead = LeadFactory()
     with acting_as(Actor(type=ActorType.API_KEY, id=3, name="Marketing form")):
-        record_repeat(lead=lead, submitted={"first_name": "Asha", "source": "ad"})
+        record_repeats(repeats=[(lead.pk, {"first_name": "Asha", "source": "ad"})])
     line = Activity.objects.get()
     assert (line.kind, line.actor_type, line.actor_name) == ("submitted_again", "api_key", "Marketing form")
     assert line.data == {"submitted": {"first_name": "Asha", "source": "ad"}}

@@ -6,17 +6,18 @@ import time
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
+from structlog.testing import capture_logs
 from uuid_utils.compat import uuid7
 
 from apikeys.models import APIKey
 from calliyo.unit_of_work import unit_of_work
 from leads.models import ExternalId, Lead, Note
 from tests.webhooks.engines import new_lead
-from webhooks.api import events as events_api
 from webhooks.delivery.sequence import give_positions
 from webhooks.feed import page as feed_page
+from webhooks.feed import waiting
 from webhooks.feed.place import Place
 from webhooks.feed.waiting import Watcher
 from webhooks.models import Event, PrunedLog
@@ -265,15 +266,6 @@ def test_a_page_takes_a_fixed_number_of_statements(client_with, django_assert_nu
 # ── Waiting ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture
-def watcher(monkeypatch):
-    own = Watcher(per_process=4)
-    monkeypatch.setattr(events_api, "WATCHER", own)
-    yield own
-    own.close()
-    own.join()
-
-
 class InThread(threading.Thread):
     """A request of another thread, on a database connection of its own, as in a web server."""
 
@@ -380,5 +372,47 @@ def test_who_has_read_less_far_than_the_watcher_looked_back_reads_again():
     give_positions()
     assert not watcher.wait(key_id=1, types=["lead.created"], after=1, seconds=0.01)
     assert watcher.wait(key_id=2, types=["lead.created"], after=0, seconds=5)
+    watcher.close()
+    watcher.join()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_away_for_a_moment_is_looked_at_again(monkeypatch):
+    watcher = Watcher(per_process=4)
+    failures = iter([OperationalError("gone"), InterfaceError("closed")])
+
+    def give_or_fail() -> int:
+        error = next(failures, None)
+        if error is not None:
+            raise error
+        return give_positions()
+
+    monkeypatch.setattr(waiting, "give_positions", give_or_fail)
+    monkeypatch.setattr(waiting, "AFTER_AN_ERROR", 0.05)
+    new_lead(1)
+    with capture_logs() as logs:
+        assert watcher.wait(key_id=1, types=["lead.created"], after=0, seconds=10)
+    assert [line["error"] for line in logs] == ["gone", "closed"]
+    watcher.close()
+    watcher.join()
+    assert not watcher.wait(key_id=1, types=["lead.created"], after=0, seconds=10)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.django_db(transaction=True)
+def test_a_watcher_that_broke_off_is_started_anew(monkeypatch):
+    watcher = Watcher(per_process=4)
+    broken = threading.Event()
+
+    def break_once() -> int:
+        if not broken.is_set():
+            broken.set()
+            raise RuntimeError("a fault of ours")
+        return give_positions()
+
+    monkeypatch.setattr(waiting, "give_positions", break_once)
+    new_lead(1)
+    assert not watcher.wait(key_id=1, types=["lead.created"], after=0, seconds=0.3)
+    assert watcher.wait(key_id=1, types=["lead.created"], after=0, seconds=10)
     watcher.close()
     watcher.join()

@@ -195,5 +195,9 @@ def test_headers_that_no_key_opens_hold_the_webhook_and_say_so(receiver: Receive
     with running_engine() as engine:
         engine.poke([webhook.pk])
         wait_until(lambda: "The headers can't be decrypted" in Delivery.objects.get().last_error)
-    assert receiver.requests == [] and states(webhook) == ["waiting"]
-    assert EndpointState.objects.exists()
+        assert receiver.requests == [] and states(webhook) == ["waiting"]
+        change_webhook(webhook=webhook, headers={"X-Mine": "new"})
+        assert EndpointState.objects.get().paused_until is None
+        engine.poke([webhook.pk])
+        [request] = receiver.wait_for(1)
+    assert request.headers["x-mine"] == "new"

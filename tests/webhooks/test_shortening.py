@@ -168,7 +168,7 @@ TEXTS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_whatever_is_long_the_event_goes_out_in_20_000_bytes(draw: st.DataObject) -> None:
     event = draw.draw(st.sampled_from(list(EventType)))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 
 from webhooks.delivery.health import LONGEST_RETRY_AFTER, RULES
 from webhooks.delivery.lease import LEASE_SECONDS
@@ -21,19 +21,23 @@ _LONGEST_GAP = timedelta(minutes=1)
 
 def shorten_waits(now: datetime, schedule: Sequence[float]) -> None:
     """Cuts every wait to the longest that it could be if it began now; doing it twice is the same as once."""
-    waiting = Delivery.objects.filter(state=DeliveryState.WAITING)
-    for attempts, seconds in enumerate(schedule):
-        wait = timedelta(seconds=seconds * (1 + SPREAD)) if attempts else timedelta(0)
-        _cut(waiting.filter(attempts=attempts), "next_attempt_at", now + wait)
+    waiting = Delivery.objects.filter(state=DeliveryState.WAITING, next_attempt_at__gt=now)
+    # Read once, whatever the number that waits; next to never is there anything to write.
+    latest = waiting.order_by().values_list("attempts").annotate(latest=Max("next_attempt_at"))
+    for attempts, until in latest:
+        seconds = schedule[attempts] if 0 < attempts < len(schedule) else 0.0
+        longest = now + timedelta(seconds=seconds * (1 + SPREAD))
+        if until > longest:
+            _cut(waiting.filter(attempts=attempts), "next_attempt_at", longest)
     endpoints = EndpointState.objects.all()
     longest_pause = max(RULES.longest_probe_wait, RULES.longest_pause)
-    for name, longest in (
+    for name, at_most in (
         ("held_until", LONGEST_RETRY_AFTER),
         ("paused_until", longest_pause),
         ("paced_until", _LONGEST_GAP),
         ("down_since", timedelta(0)),
     ):
-        _cut(endpoints, name, now + longest)
+        _cut(endpoints, name, now + at_most)
 
 
 def _cut(rows: QuerySet[Delivery] | QuerySet[EndpointState], name: str, latest: datetime) -> None:

@@ -37,7 +37,7 @@ class Rules:
     off_after: timedelta = timedelta(days=5)
     off_tried_for: timedelta = timedelta(days=1)
     most_slowdowns: int = 8
-    most_runs: int = 16
+    most_runs: int = 8
 
 
 RULES = Rules()

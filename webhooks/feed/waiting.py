@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.db.models import Max
 
 from webhooks.delivery.sequence import give_positions
@@ -89,6 +89,9 @@ class Watcher:
                 self._sleep(EVERY if self._looked() else AFTER_AN_ERROR)
         finally:
             connection.close()
+            with self._changed:
+                if self._thread is threading.current_thread():
+                    self._thread = None  # it broke off; the next who waits starts another
 
     def _is_wanted(self) -> bool:
         with self._changed:
@@ -107,7 +110,7 @@ class Watcher:
             give_positions()
             fresh = Event.objects.filter(position__gt=self._seen).order_by().values_list("type")
             highest = dict(fresh.annotate(highest=Max("position")))
-        except DatabaseError as error:
+        except Error as error:
             # Who waits is answered when his time is over; the next look has a new connection.
             log.warning("feed.not_watched", error=str(error))
             connection.close()

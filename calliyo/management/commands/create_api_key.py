@@ -1,25 +1,21 @@
 """`manage.py create_api_key`: a key, its token, and if wanted its first webhook."""
 
-import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.core.management.base import CommandParser
 from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
 
 from apikeys.operations import create_api_key
 from apikeys.scopes import Scope
 from calliyo.command import CalliyoCommand, Refused, WrongUsage
 from calliyo.models import Company
+from calliyo.moments import WHAT_A_MOMENT_IS, read_moment, read_span
 from calliyo.unit_of_work import unit_of_work
 from webhooks.catalogue import EventType
 from webhooks.models import Webhook
 from webhooks.operations import reveal_secret, subscribe
-
-_SPAN = re.compile(r"(\d{1,5})([mhdw])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 class Command(CalliyoCommand):
@@ -108,17 +104,10 @@ def _expiry(text: str | None) -> datetime | None:
     """The moment that `text` names; a date is its beginning where the company is."""
     if text is None:
         return None
-    span = _SPAN.fullmatch(text)
-    if span:
-        return timezone.now() + timedelta(**{_UNITS[span[2]]: int(span[1])})
-    try:
-        moment = parse_datetime(text) if ":" in text else None
-        day = parse_date(text) if moment is None else None
-    except ValueError:
-        moment = day = None
-    if day is not None:
-        zone = ZoneInfo(Company.current().time_zone)
-        return datetime(day.year, day.month, day.day, tzinfo=zone)
-    if moment is None or moment.tzinfo is None:
-        raise Refused(f"{text!r} is no time such as 2026-12-31T18:00:00Z, no date, and no span such as 30d.")
+    span = read_span(text)
+    if span is not None:
+        return timezone.now() + span
+    moment = read_moment(text, zone=ZoneInfo(Company.current().time_zone))
+    if moment is None:
+        raise Refused(f"{text!r} is no {WHAT_A_MOMENT_IS}.")
     return moment

@@ -4,9 +4,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from calliyo.command import CalliyoCommand, Refused
+from calliyo.command import CalliyoCommand
 from webhooks.catalogue import EventType
-from webhooks.models import Webhook
+from webhooks.command import named_webhook
 from webhooks.operations import send_test_event
 
 
@@ -25,11 +25,7 @@ class Command(CalliyoCommand):
 
     def work(self, **options: Any) -> dict[str, Any]:
         """Sends it; an endpoint that fails is a result, not a refusal."""
-        number: int = options["webhook"]
-        webhooks = Webhook.objects.select_related("api_key")
-        webhook = webhooks.filter(pk=number).first() if 0 <= number < 2**63 else None
-        if webhook is None:
-            raise Refused(f"There is no webhook {number}.")
+        webhook = named_webhook(options["webhook"])
         result = send_test_event(webhook=webhook, event_type=options["event"])
         return {
             "webhook": webhook.pk,

@@ -1,0 +1,183 @@
+"""`/public/leads/batch`: up to 200 leads in one request and one unit of work, each judged by itself."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import DataError, IntegrityError
+from rest_framework.exceptions import APIException
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apikeys.callers import caller_of
+from apikeys.scopes import Resource
+from calliyo.api.parameters import check_parameters
+from calliyo.api.parsers import JSONParser
+from calliyo.api.problems import FieldError, members, problem_of, refuse_values
+from calliyo.api.views import ApiView
+from calliyo.errors import DomainError
+from leads.api.lead_inputs import LeadInput
+from leads.api.reception import PARAMETERS, SILENCE, Reception, Taken
+from leads.models import ExternalId, Lead
+
+MAX_ITEMS: Final = 200
+COST_OF_AN_ITEM: Final = 0.1
+# What is wrong with one item and leaves the others whole; all else is the whole request's.
+_OF_ONE_ITEM: Final = (DomainError, APIException, IntegrityError, DataError, ObjectDoesNotExist)
+
+
+class LeadBatchView(ApiView):
+    """`{"leads": [...]}`, or the list alone; answers `{"results": [{"index", "status", "id" or "error"}]}`."""
+
+    resource = Resource.LEADS
+    parser_classes: tuple[type[BaseParser], ...] = (JSONParser,)
+
+    def rate_cost(self, request: Request) -> float:
+        """One, and a tenth for each item."""
+        try:
+            items = _items(self.body(request))
+        except APIException:
+            return 1  # what is wrong is told when its turn comes
+        return 1 + COST_OF_AN_ITEM * len(items)
+
+    def post(self, request: Request) -> Response:
+        """Takes the leads in, in their order; a wrong one is answered in its place and stops no other."""
+        check_parameters(request.query_params, known=PARAMETERS)
+        caller = caller_of(request)
+        batch = Batch(Reception(caller, request.query_params), caller.key.pk)
+        results = batch.take(_items(request.data))
+        return Response({"results": [_told(index, result) for index, result in enumerate(results)]})
+
+
+@dataclass(slots=True)
+class _Known:
+    """Which leads the batch's numbers and external ids belong to; None: to one that this batch has made."""
+
+    phones: dict[str, int | None] = field(default_factory=dict)
+    external_ids: dict[str, int | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, items: Iterable[dict[str, Any]], api_key_id: int) -> "_Known":
+        items = list(items)
+        phones = Lead.rows.filter(phone__in={values["phone"] for values in items})
+        named = {values["external_id"] for values in items if values.get("external_id")}
+        external_ids = ExternalId.rows.filter(api_key_id=api_key_id, value__in=named)
+        return cls(
+            dict(phones.values_list("phone", "pk")), dict(external_ids.values_list("value", "lead_id"))
+        )
+
+    def knows(self, values: dict[str, Any]) -> bool:
+        return values["phone"] in self.phones or values.get("external_id") in self.external_ids
+
+    def lead_of(self, values: dict[str, Any]) -> int | None:
+        external_id = values.get("external_id")
+        if external_id in self.external_ids:
+            return self.external_ids[external_id]
+        return self.phones.get(values["phone"])
+
+    def add(self, values: dict[str, Any]) -> None:
+        self.phones[values["phone"]] = None
+        if values.get("external_id"):
+            self.external_ids[values["external_id"]] = None
+
+
+class Batch:
+    """Takes leads in as single requests would in this order, but runs of new ones in a few statements."""
+
+    def __init__(self, reception: Reception, api_key_id: int) -> None:
+        self._reception = reception
+        self._api_key_id = api_key_id
+        self._results: dict[int, Taken | Exception] = {}
+
+    def take(self, items: list[Any]) -> list[Taken | Exception]:
+        """What becomes of each item, in their order."""
+        checked = self._checked(items)
+        if self._reception.silent:
+            # All at once and first, so that neither order nor time tells which numbers were known.
+            self._reception.make_tags(
+                [name for values in checked.values() for name in values.get("tags", ())]
+            )
+        known = _Known.of(checked.values(), self._api_key_id)
+        new: dict[int, dict[str, Any]] = {}
+        repeats: list[tuple[int, dict[str, Any]]] = []
+        for index, values in checked.items():
+            if not known.knows(values):
+                known.add(values)
+                new[index] = values
+                continue
+            lead_id = known.lead_of(values)
+            if self._reception.silent and lead_id is not None:
+                repeats.append((lead_id, values))
+                self._results[index] = SILENCE
+                continue
+            self._take_new(new)
+            new = {}
+            self._take_one(index, values)
+        self._take_new(new)
+        if repeats:
+            self._reception.take_known(repeats)
+        return [self._results[index] for index in range(len(items))]
+
+    def _checked(self, items: list[Any]) -> dict[int, dict[str, Any]]:
+        """The values of the items that can be taken."""
+        reader = LeadInput(context=self._reception.context)
+        checked = {}
+        for index, item in enumerate(items):
+            try:
+                self._reception.refuse_forbidden(item)
+                checked[index] = reader.run_validation(item)
+            except APIException as error:
+                self._results[index] = error
+        return checked
+
+    def _take_new(self, new: dict[int, dict[str, Any]]) -> None:
+        """All in one, in a savepoint; where one of them is refused, by halves, so that the others are whole."""
+        if len(new) <= 1:
+            for index, values in new.items():
+                self._take_one(index, values)
+            return
+        try:
+            taken = self._reception.take_new(list(new.values()))
+        except _OF_ONE_ITEM:
+            indexes = list(new)
+            middle = len(indexes) // 2
+            for half in (indexes[:middle], indexes[middle:]):
+                self._take_new({index: new[index] for index in half})
+        else:
+            self._results.update(zip(new, taken, strict=True))
+
+    def _take_one(self, index: int, values: dict[str, Any]) -> None:
+        try:
+            self._results[index] = self._reception.take(values)
+        except _OF_ONE_ITEM as error:
+            self._results[index] = error
+
+
+def _items(data: Any) -> list[Any]:
+    """The items of the body; a Refusal where it is no list of at most 200."""
+    items = data
+    if isinstance(data, dict):
+        unknown = [
+            FieldError(field=name[:100], code="unknown_field", detail="There is no such field here.")
+            for name in data
+            if name != "leads"
+        ]
+        if unknown:
+            raise refuse_values(*unknown)
+        items = data.get("leads")
+    if not isinstance(items, list):
+        raise refuse_values(FieldError(field="leads", code="not_a_list", detail="Must be a list of leads."))
+    if len(items) > MAX_ITEMS:
+        detail = f"A batch has at most {MAX_ITEMS} leads, not {len(items)}."
+        raise refuse_values(FieldError(field="leads", code="too_many", detail=detail))
+    return items
+
+
+def _told(index: int, result: Taken | Exception) -> dict[str, Any]:
+    if isinstance(result, Exception):
+        problem = problem_of(result)
+        return {"index": index, "status": problem.status, "error": members(problem)}
+    told = {"index": index, "status": result.status}
+    return told if result.lead_id is None else told | {"id": result.lead_id}

@@ -1,0 +1,571 @@
+"""The endpoint's states and what waits for it, with a real engine and receiver; long times are made short."""
+
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from django.core import mail
+
+from apikeys.models import AuditEntry
+from leads.models import Lead, User
+from tests.processes import wait_until
+from tests.webhooks.engines import new_key, new_lead, new_webhook, running_engine, states
+from tests.webhooks.receiver import Received, Receiver, answer, running_receiver
+from webhooks import notices
+from webhooks.delivery import clock, clock_steps
+from webhooks.delivery import engine as engine_module
+from webhooks.delivery.clock import database_now
+from webhooks.delivery.health import RULES
+from webhooks.delivery.lease import take_leases
+from webhooks.models import Attempt, Delivery, EndpointState, Health, Webhook
+from webhooks.operations import change_webhook, turn_on
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SHORT = timedelta(seconds=0.1)
+
+
+@pytest.fixture
+def receiver():
+    with running_receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def rules():
+    """`rules(first_probe_wait=…)` changes the numbers of the contract for one test."""
+    kept = {name: getattr(RULES, name) for name in RULES.__slots__}
+
+    def change(**values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(RULES, name, value)
+
+    yield change
+    change(**kept)
+
+
+@pytest.fixture
+def quick_probes(rules):
+    rules(first_probe_wait=SHORT, longest_probe_wait=SHORT)
+
+
+def state() -> EndpointState:
+    return EndpointState.objects.get()
+
+
+def all_settled() -> bool:
+    return not Delivery.objects.filter(state="waiting").exists()
+
+
+def of(received: Received) -> tuple[int, int]:
+    lead = json.loads(received.body)["data"]["lead"]
+    return lead["id"], lead["version"]
+
+
+def refusing(poisoned: Callable[[Received], bool], status: int = 400):
+    """Refuses what is poisoned, takes the rest."""
+
+    def behave(sock, received: Received) -> bool:
+        return answer(status if poisoned(received) else 200)(sock, received)
+
+    return behave
+
+
+def changed(lead: Lead, times: int) -> Lead:
+    for number in range(times):
+        lead.last_name = f"Rao {number}"
+        lead.save()
+    return lead
+
+
+def first_arrivals(receiver: Receiver, good_from: int = 0) -> dict[int, list[int]]:
+    """By lead, the versions in the order in which they came, of the requests from `good_from` on."""
+    found: dict[int, list[int]] = {}
+    for received in receiver.received[good_from:]:
+        lead, version = of(received)
+        found.setdefault(lead, []).append(version)
+    return found
+
+
+# ── Down ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.usefixtures("quick_probes")
+@pytest.mark.parametrize("ordering", ["per_lead", "strict", "none"])
+def test_an_outage_fails_nothing_and_all_arrive_in_order_when_it_is_over(receiver, ordering):
+    receiver.default = answer(500)
+    webhook = new_webhook(receiver.url, ordering=ordering)
+    leads = [new_lead(number) for number in range(8)]
+    for lead in leads:
+        changed(lead, 3)
+    with running_engine(schedule=(0, 0.05)) as engine:
+        engine.poke([webhook.pk])
+        wait_until(lambda: state().health == "down")
+        wait_until(lambda: state().probes >= 9)
+        assert set(states(webhook)) <= {"waiting", "failed"}
+        counted = Delivery.objects.filter(state="waiting", attempts__gt=1).count()
+        assert counted == 0 and Attempt.objects.filter(probe=True).count() >= 9
+        failed_before = Delivery.objects.filter(state="failed").count()
+        assert failed_before <= 2  # before it was down, attempts count
+        receiver.default = answer()
+        wait_until(all_settled)
+    assert Counter(states(webhook)) == {
+        "delivered": 32 - failed_before,
+        **({"failed": failed_before} if failed_before else {}),
+    }
+    good = next(
+        number for number, attempt in enumerate(Attempt.objects.order_by("id")) if attempt.status == 200
+    )
+    if ordering != "none":
+        for versions in first_arrivals(receiver, good).values():
+            assert versions == sorted(versions)
+    back = state()
+    assert (back.health, back.probes, back.paused_until, back.probed_sequence) == ("healthy", 0, None, None)
+
+
+@pytest.mark.usefixtures("quick_probes")
+def test_probes_are_the_oldest_and_then_other_leads_oldest_in_turn(receiver):
+    receiver.default = answer(500)
+    webhook = new_webhook(receiver.url)
+    leads = [changed(new_lead(number), 2) for number in range(3)]
+    with running_engine(schedule=(0, 0.05, 60)) as engine:
+        engine.poke([webhook.pk])
+        wait_until(lambda: state().probes >= 6)
+    probes = [attempt.delivery.lead_id for attempt in Attempt.objects.filter(probe=True).order_by("id")]
+    assert probes[:6] == [lead.pk for lead in leads] * 2
+    assert {of(received)[1] for received in receiver.received} == {1}
+    assert Attempt.objects.filter(probe=True).count() == state().probes
+
+
+def test_a_single_delivery_follows_its_schedule_and_a_second_one_makes_the_endpoint_down(receiver):
+    receiver.default = answer(500)
+    webhook = new_webhook(receiver.url)
+    lead = new_lead()
+    with running_engine(schedule=(0, *[0.05] * 5, 3600)) as engine:
+        engine.poke([webhook.pk])
+        wait_until(lambda: state().failures_in_a_row == 6)
+        assert (state().health, Delivery.objects.get().attempts) == ("healthy", 6)
+        receiver.default = answer()
+        changed(lead, 1)
+        engine.poke([webhook.pk])
+        wait_until(all_settled)
+    assert states(webhook) == ["delivered", "delivered"]
+    assert [of(received)[1] for received in receiver.received] == [1] * 7 + [2]
+
+
+def test_the_waits_between_probes_grow_from_five_seconds(receiver):
+    receiver.default = answer(500)
+    webhook = new_webhook(receiver.url)
+    for number in range(6):
+        new_lead(number)
+    waits = []
+    with running_engine(schedule=(0, 60)) as engine:
+        engine.poke([webhook.pk])
+        wait_until(lambda: state().health == "down")
+        for probes in range(3):
+            assert state().probes == probes
+            waits.append((state().paused_until - database_now()).total_seconds())
+            EndpointState.objects.update(paused_until=database_now())
+            engine.poke([webhook.pk])
+            wait_until(lambda at=probes: state().probes == at + 1)
+    assert [round(wait) for wait in waits] == [5, 10, 20]
+    assert len(receiver.received) == 5 + 3
+
+
+@pytest.mark.usefixtures("quick_probes")
+@pytest.mark.parametrize("outage", [True, False])
+def test_where_one_lead_waits_its_next_follow_the_oldest_and_show_whether_that_is_poisoned(
+    receiver, rules, outage
+):
+    rules(next_of_lead_after=timedelta(0))
+    receiver.default = answer(500)
+    webhook = new_webhook(receiver.url)
+    changed(new_lead(), 4)
+    with running_engine(schedule=(0, *[0.02] * 5, 3600, 3600)) as engine:
+        engine.poke([webhook.pk])
+        wait_until(lambda: state().probes >= 4)
+        receiver.default = answer() if outage else refusing(lambda received: of(received)[1] == 1)
+        wait_until(lambda: Delivery.objects.filter(state="delivered").count() >= (5 if outage else 4))
+    tried = [of(received)[1] for received in receiver.received]
+    probes = tried[5:13]
+    assert probes[0::2] == [1, 1, 1, 1] and set(probes[1::2]) == {2, 3, 4, 5}
+    arrived = [
+        of(received)[1]
+        for received, attempt in zip(receiver.received, Attempt.objects.order_by("id"), strict=True)
+        if attempt.status == 200
+    ]
+    # After an outage all is in order; a poisoned one steps aside, and the others are in order.
+    assert arrived[1:] == sorted(arrived[1:]) and set(arrived) == (
+        {1, 2, 3, 4, 5} if outage else {2, 3, 4, 5}
+    )
+    if outage:
+        assert arrived == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.usefixtures("quick_probes")
+def test_in_strict_order_the_oldest_alone_is_the_probe(receiver, rules):
+    rules(next_of_lead_after=timedelta(0))
+    receiver.default = answer(500)
+    webhook = new_webhook(receiver.url, ordering="strict")
+    for number in range(3):
+        changed(new_lead(number), 1)
+    with running_engine(schedule=(0, *[0.02] * 5, 3600)) as engine:
+        engine.poke([webhook.pk])
+        wait_until(lambda: state().probes >= 4)
+    assert {received.headers["x-calliyo-sequence"] for received in receiver.received} == {"1"}
+
+
+@pytest.mark.usefixtures("quick_probes")
+def test_a_probe_whose_scope_has_gone_is_withheld_and_the_next_takes_its_place(receiver):
+    key = new_key()
+    receiver.default = answer(500)
+    webhook = new_webhook(receiver.url, key=key)
+    for number in range(4):
+        new_lead(number)
+    with running_engine(schedule=(0, *[0.02] * 5, 3600)) as engine:
+        engine.poke([webhook.pk])
+        wait_until(lambda: state().health == "down")
+        key.scopes = []
+        key.save()
+        wait_until(all_settled)
+    assert states(webhook) == ["withheld"] * 4
+
+
+# ── Slowed ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_retry_after_holds_all_of_the_endpoint_and_none_of_another(receiver):
+    other = new_webhook(f"{receiver.url}/other", key=new_key("Looker"))
+    with running_receiver() as asking:
+        asking.script = [answer(429, headers="Retry-After: 2\r\n"), answer(503, headers="Retry-After: 0\r\n")]
+        webhook = new_webhook(asking.url)
+        new_lead(1), new_lead(2)
+        with running_engine() as engine:
+            engine.poke([webhook.pk, other.pk])
+            asked = asking.wait_for(1)[0].at
+            receiver.wait_for(2, timeout=1)
+            engine.poke([webhook.pk])
+            wait_until(lambda: EndpointState.objects.get(webhook=webhook).held_until is not None)
+            second = asking.wait_for(2)[1].at
+            wait_until(all_settled)
+    assert second - asked >= 1.95
+    assert states(webhook) == states(other) == ["delivered", "delivered"]
+
+
+def test_one_answer_that_asks_for_a_slower_pace_stops_what_is_ready_to_go(receiver):
+    receiver.script = [answer(503)]
+    webhook = new_webhook(receiver.url)
+    for number in range(20):
+        new_lead(number)
+    with running_engine() as engine:
+        engine.poke([webhook.pk])
+        receiver.wait_for(1)
+        wait_until(lambda: state().health == "slowed")
+        assert len(receiver.received) == 1
+        wait_until(all_settled)
+    first, second = (received.at for received in receiver.received[:2])
+    assert second - first >= 0.45
+    assert state().health == "healthy" and Counter(states(webhook)) == {"delivered": 20}
+
+
+def test_a_failing_endpoint_is_not_hammered_with_what_was_made_ready(receiver):
+    receiver.default = answer(500)
+    webhook = new_webhook(receiver.url)
+    for number in range(60):
+        new_lead(number)
+    with running_engine(schedule=(0, 60)) as engine:
+        engine.poke([webhook.pk])
+        wait_until(lambda: state().health == "down")
+        time.sleep(0.5)
+    assert len(receiver.received) == 5
+    assert Delivery.objects.filter(attempts=0).count() == 55
+
+
+# ── Order ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_has_failed_while_others_succeed_steps_aside_for_its_leads_later_events(receiver, rules):
+    rules(step_aside_after=timedelta(seconds=1))
+    webhook = new_webhook(receiver.url)
+    poisoned = changed(new_lead(1), 2)
+    receiver.default = refusing(lambda received: of(received) == (poisoned.pk, 1))
+    started = time.monotonic()
+    with running_engine(schedule=(0, 0.1, 0.3, 3600)) as engine:
+        engine.poke([webhook.pk])
+        for number in range(2, 40):
+            new_lead(number)
+            engine.poke([webhook.pk])
+            if Delivery.objects.filter(lead_id=poisoned.pk, state="delivered").count() == 2:
+                break
+            time.sleep(0.1)
+    assert time.monotonic() - started >= 1.0
+    of_poisoned = [of(received)[1] for received in receiver.received if of(received)[0] == poisoned.pk]
+    assert of_poisoned == [1, 1, 1, 2, 3]
+    first = Delivery.objects.filter(lead_id=poisoned.pk).earliest("id")
+    assert (first.state, first.attempts) == ("waiting", 3)
+
+
+def test_a_delivery_that_stepped_aside_and_fails_again_holds_nothing_back(receiver):
+    webhook = new_webhook(receiver.url)
+    poisoned = changed(new_lead(1), 3)
+    receiver.default = refusing(lambda received: of(received) == (poisoned.pk, 1))
+    first = Delivery.objects.earliest("id")
+    long_ago = database_now() - timedelta(hours=1)
+    Delivery.objects.filter(pk=first.pk).update(
+        attempts=3, first_attempt_at=long_ago, overtaken_since=long_ago, sequence=1
+    )
+    EndpointState.objects.update(last_success_at=database_now(), last_sequence=1)
+    with running_engine(schedule=(0, 3600, 3600, 3600, 3600)) as engine:
+        engine.poke([webhook.pk])
+        wait_until(lambda: Delivery.objects.filter(state="delivered").count() == 3)
+    assert [of(received)[1] for received in receiver.received] == [1, 2, 3, 4]
+
+
+def test_without_a_success_of_others_nothing_steps_aside(receiver, rules):
+    rules(step_aside_after=timedelta(0), failures_until_down=100)
+    receiver.default = answer(500)
+    webhook = new_webhook(receiver.url)
+    changed(new_lead(), 2)
+    with running_engine(schedule=(0, *[0.05] * 6, 3600)) as engine:
+        engine.poke([webhook.pk])
+        wait_until(lambda: state().failures_in_a_row == 7)
+        time.sleep(0.3)
+    assert {of(received)[1] for received in receiver.received} == {1}
+
+
+# ── Rate limit ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_rate_limit_is_kept_and_used(receiver):
+    webhook = new_webhook(receiver.url, rate_limit=600)
+    for number in range(15):
+        new_lead(number)
+    with running_engine() as engine:
+        engine.poke([webhook.pk])
+        received = receiver.wait_for(15)
+        wait_until(all_settled)
+    gaps = [later.at - earlier.at for earlier, later in pairwise(received)]
+    assert min(gaps) > 0.08  # arrivals jitter, starts do not
+    assert 1.35 <= received[-1].at - received[0].at < 4
+
+
+def test_another_engine_does_not_begin_the_limit_anew(receiver):
+    webhook = new_webhook(receiver.url, rate_limit=30)
+    new_lead(1), new_lead(2)
+    for _ in range(2):
+        with running_engine() as engine:
+            engine.poke([webhook.pk])
+            receiver.wait_for(1)
+            time.sleep(0.3)
+    assert len(receiver.received) == 1
+    with running_engine():
+        first, second = receiver.wait_for(2)
+    assert second.at - first.at >= 1.95
+
+
+# ── Off ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def failing_for(days: float, tried: float) -> None:
+    now = database_now()
+    EndpointState.objects.update(failing_since=now - timedelta(days=days), failures_in_a_row=40)
+    Delivery.objects.update(attempts=5, first_attempt_at=now - timedelta(days=tried), body=None)
+
+
+@pytest.fixture
+def admin():
+    User.objects.create(username="gone", email="gone@example.com", role="company_admin", is_active=False)
+    User.objects.create(username="ravi", email="ravi@example.com", role="manager")
+    return User.objects.create(username="asha", email="asha@example.com", role="company_admin", name="Asha")
+
+
+def test_five_days_without_a_success_turn_it_off_and_staff_are_told(receiver, admin, caplog):
+    receiver.default = answer(500)
+    webhook = new_webhook(f"{receiver.url}/secret-in-the-path")
+    changed(new_lead(), 2)
+    failing_for(days=5.01, tried=1.01)
+    with caplog.at_level(logging.WARNING), running_engine() as engine:
+        engine.poke([webhook.pk])
+        wait_until(lambda: not Webhook.objects.get().active)
+        wait_until(lambda: mail.outbox and state().notice_due_at is None)
+    webhook.refresh_from_db()
+    assert (webhook.off_reason, webhook.off_since) == ("failing", 3) and webhook.off_at is not None
+    assert states(webhook) == ["missed"] * 3 and len(receiver.received) == 1
+    assert f"Webhook {webhook.pk} was turned off: failing" in caplog.text
+    entry = AuditEntry.objects.get(action="webhook.turned_off")
+    assert (entry.actor_type, entry.data["reason"], entry.data["missed"]) == ("system", "failing", 3)
+    [told] = mail.outbox
+    assert told.to == ["asha@example.com"] and told.subject == "Webhook turned off: 127.0.0.1"
+    assert "Deliveries that were waiting: 3" in told.body and "Zoho production" in told.body
+    assert "secret-in-the-path" not in told.body and "/settings?tab=api" in told.body
+
+
+@pytest.mark.parametrize(("days", "tried"), [(4.9, 4.9), (20, 0.9)])
+def test_a_shorter_time_turns_nothing_off(receiver, days, tried):
+    receiver.default = answer(500)
+    webhook = new_webhook(receiver.url)
+    new_lead()
+    failing_for(days=days, tried=tried)
+    with running_engine(schedule=(0, *[60] * 9)) as engine:
+        engine.poke([webhook.pk])
+        wait_until(Attempt.objects.exists)
+        time.sleep(0.2)
+    assert Webhook.objects.get().active and states(webhook) == ["waiting"]
+
+
+def test_410_is_told_alike_and_turning_it_on_again_begins_with_a_clean_slate(receiver, admin):
+    receiver.script = [answer(410)]
+    webhook = new_webhook(receiver.url)
+    new_lead(1)
+    with running_engine() as engine:
+        engine.poke([webhook.pk])
+        wait_until(lambda: mail.outbox)
+        assert "answered 410" in mail.outbox[0].body
+        turn_on(webhook=Webhook.objects.get())
+        assert (state().failures_in_a_row, state().failing_since) == (0, None)
+        new_lead(2)
+        engine.poke([webhook.pk])
+        wait_until(all_settled)
+    assert states(webhook) == ["missed", "delivered"]
+
+
+def test_a_notice_that_can_not_be_sent_stays_owed_until_a_later_sender(receiver, admin, monkeypatch):
+    webhook = new_webhook(receiver.url)
+    Webhook.objects.update(active=False, off_reason="gone", off_at=database_now())
+    EndpointState.objects.update(notice_due_at=database_now())
+
+    def refuse(*_: object) -> None:
+        raise ConnectionRefusedError("no mail server")
+
+    monkeypatch.setattr(notices, "_send", refuse)
+    assert notices.send_owed() == 0 and state().notice_due_at > database_now()
+    assert notices.send_owed() == 0
+    monkeypatch.undo()
+    EndpointState.objects.update(notice_due_at=database_now())
+    assert notices.send_owed() == 1 and notices.send_owed() == 0
+    assert len(mail.outbox) == 1 and webhook.pk == state().pk
+
+
+def test_another_url_is_another_endpoint(receiver):
+    webhook = new_webhook(receiver.url)
+    until = database_now() + timedelta(hours=1)
+    EndpointState.objects.update(
+        health=Health.DOWN, failures_in_a_row=9, down_since=until, paused_until=until, held_until=until
+    )
+    change_webhook(webhook=webhook, url=receiver.url)
+    assert state().health == "down"
+    change_webhook(webhook=webhook, url=f"{receiver.url}/new")
+    assert (state().health, state().paused_until, state().held_until) == ("healthy", None, None)
+
+
+# ── Clocks ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class SteppedClock:
+    """The database's clock, as far off as a test wants."""
+
+    def __init__(self) -> None:
+        self.off = timedelta(0)
+        self._real = clock.database_now
+
+    def __call__(self) -> datetime:
+        return self._real() + self.off
+
+
+@pytest.fixture
+def stepped(monkeypatch):
+    stepped = SteppedClock()
+    for module in ("clock", "engine", "lease", "record"):
+        monkeypatch.setattr(f"webhooks.delivery.{module}.database_now", stepped)
+    return stepped
+
+
+def test_a_clock_that_is_set_back_stalls_nothing(receiver, stepped):
+    receiver.script = [answer(500)]
+    webhook = new_webhook(receiver.url)
+    with running_engine(schedule=(0, 1.0)) as engine:
+        stepped.off = timedelta(0)
+        new_lead(1)
+        engine.poke([webhook.pk])
+        receiver.wait_for(1)
+        wait_until(lambda: Delivery.objects.get().attempts == 1)
+        stepped.off = timedelta(hours=-1)
+        new_lead(2)
+        receiver.wait_for(3, timeout=6)
+        wait_until(all_settled)
+    assert states(webhook) == ["delivered", "delivered"] and len(receiver.received) == 3
+
+
+def test_a_clock_that_is_set_forward_sends_nothing_twice(receiver, stepped):
+    receiver.default = answer(delay=0.5)
+    webhook = new_webhook(receiver.url)
+    for number in range(12):
+        new_lead(number)
+    with running_engine() as one, running_engine() as two:
+        one.poke([webhook.pk])
+        receiver.wait_for(1)
+        stepped.off = timedelta(hours=1)
+        two.poke([webhook.pk])
+        wait_until(all_settled)
+    assert max(Counter(each.headers["x-calliyo-delivery"] for each in receiver.received).values()) == 1
+    assert state().lease_number == 1
+
+
+def test_a_dead_workers_lease_from_before_the_clock_was_set_back_ends_by_our_own_clock(receiver, monkeypatch):
+    webhook = new_webhook(receiver.url)
+    take_leases([webhook.pk], holder="dead")
+    EndpointState.objects.update(leased_until=database_now() + timedelta(hours=1))
+    watch = clock_steps.LeaseWatch(0.1)
+    assert watch.free_the_dead(database_now()) == 0
+    EndpointState.objects.update(leased_until=database_now() + timedelta(hours=2))  # renewed: it lives
+    time.sleep(0.12)
+    assert watch.free_the_dead(database_now()) == 0
+    time.sleep(0.12)
+    assert watch.free_the_dead(database_now()) == 1
+    monkeypatch.setattr(engine_module, "SWEEP_SECONDS", 0.1)
+    new_lead()
+    with running_engine():
+        receiver.wait_for(1)
+
+
+def test_waits_are_cut_to_the_longest_that_they_could_be(receiver):
+    webhook = new_webhook(receiver.url)
+    new_lead(1), new_lead(2)
+    now = database_now()
+    far = now + timedelta(days=300)
+    first, second = Delivery.objects.order_by("id")
+    Delivery.objects.filter(pk=first.pk).update(next_attempt_at=far)
+    Delivery.objects.filter(pk=second.pk).update(next_attempt_at=far, attempts=2)
+    EndpointState.objects.update(paused_until=far, held_until=far, paced_until=far, down_since=far)
+    for _ in range(2):
+        clock_steps.shorten_waits(now, (0, 5, 60))
+    assert Delivery.objects.get(pk=first.pk).next_attempt_at == now
+    assert Delivery.objects.get(pk=second.pk).next_attempt_at == now + timedelta(seconds=72)
+    kept = state()
+    assert (kept.paused_until, kept.held_until) == (now + timedelta(minutes=10), now + timedelta(days=1))
+    assert (kept.paced_until, kept.down_since) == (now + timedelta(minutes=1), now)
+    assert webhook.pk == kept.pk
+
+
+def test_a_step_is_told_from_a_slow_answer(monkeypatch):
+    watch = clock.ClockWatch()
+    assert watch.look()[1] == 0
+    assert watch.look()[1] is None
+    real = clock.database_now
+
+    def slowly() -> datetime:
+        time.sleep(1.6)
+        return real()
+
+    monkeypatch.setattr(clock, "database_now", slowly)
+    assert watch.look()[1] is None
+    monkeypatch.setattr(clock, "database_now", lambda: real() + timedelta(seconds=30))
+    assert watch.look()[1] == pytest.approx(30, abs=2)
+    monkeypatch.setattr(clock, "database_now", lambda: real() - timedelta(seconds=30))
+    assert watch.look()[1] == pytest.approx(-60, abs=2)

@@ -1,0 +1,211 @@
+"""Replay: a new delivery of an event that happened before, with the same `webhook-id` and a number of its own.
+
+First choose, then count, then do. Deliveries are queued in batches, each a transaction of its own: the endpoint's
+row is locked no longer than the engine can wait. So don't call `replay` within a transaction of many others.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.db import transaction
+from django.db.models import Count as Number
+from django.db.models import Exists, OuterRef, QuerySet
+
+from apikeys.audit import record as audit
+from calliyo.errors import DomainError
+from calliyo.publisher import poke_webhooks
+from calliyo.unit_of_work import unit_of_work
+from webhooks.catalogue import EventType, needed_scope
+from webhooks.delivery.clock import database_now
+from webhooks.delivery.sequence import give_positions, number_deliveries
+from webhooks.feed.place import uid_of
+from webhooks.missed import missed_events, subscribed_events
+from webhooks.models import Delivery, DeliveryCause, DeliveryState, EndpointState, Event, Webhook
+from webhooks.validation import MissingEventScope
+
+BATCH: Final = 1000
+
+
+class WebhookIsOff(DomainError):
+    """Nothing is queued for a webhook that is off."""
+
+    code = "webhook_off"
+
+
+class NothingToReplay(DomainError):
+    """What was named is not there, is no longer kept, or is on its way already."""
+
+    code = "nothing_to_replay"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The events to send again to `webhook`; `what` names them in the audit.
+
+    `gone`: how many deliveries were meant whose events are no longer kept.
+    """
+
+    webhook: Webhook
+    what: str
+    events: QuerySet[Event]
+    gone: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How many events a choice would queue now, and how many not: out of the key's scopes, or no longer kept."""
+
+    events: int
+    out_of_scope: int
+    gone: int
+
+
+def one_event(webhook: Webhook, public_id: str) -> Choice:
+    """The event with this id (`evt_…`); raises `NothingToReplay` and `MissingEventScope`."""
+    uid = uid_of(public_id)
+    events = Event.objects.filter(uid=uid) if uid else Event.objects.none()
+    event_type = events.values_list("type", flat=True).first()
+    if event_type is None:
+        raise NothingToReplay(f"There is no event {public_id!r}, or it is no longer kept.", field="event_id")
+    _check_scopes(webhook, [event_type])
+    choice = Choice(webhook=webhook, what="event", events=events)
+    if not count(choice).events:
+        raise NothingToReplay(f"{public_id} is on its way already.", field="event_id")
+    return choice
+
+
+def deliveries(webhook: Webhook, ids: Collection[int]) -> Choice:
+    """The events of these deliveries; raises `NothingToReplay` and `MissingEventScope` for any of them."""
+    chosen = Delivery.objects.filter(webhook_id=webhook.pk, pk__in=ids)
+    found = dict(chosen.values_list("pk", "event_id"))
+    if missing := sorted(set(ids) - set(found)):
+        raise NothingToReplay(f"This webhook has no delivery {missing[0]}.", field="deliveries")
+    events = Event.objects.filter(pk__in=set(found.values()))
+    types = dict(events.values_list("pk", "type"))
+    if gone := sorted(pk for pk, event in found.items() if event not in types):
+        raise NothingToReplay(f"The event of delivery {gone[0]} is no longer kept.", field="deliveries")
+    _check_scopes(webhook, types.values())
+    return Choice(webhook=webhook, what="deliveries", events=events)
+
+
+def failed(webhook: Webhook, *, since: datetime | None = None) -> Choice:
+    """What has failed (since then), and was not sent again with success, or is on its way."""
+    later = Delivery.objects.filter(
+        webhook_id=webhook.pk,
+        event_id=OuterRef("event_id"),
+        pk__gt=OuterRef("pk"),
+        state__in=[DeliveryState.WAITING, DeliveryState.DELIVERED, DeliveryState.FAILED],
+    )
+    ended = Delivery.objects.filter(~Exists(later), webhook_id=webhook.pk, state=DeliveryState.FAILED)
+    if since is not None:
+        ended = ended.filter(finished_at__gte=since)
+    ended = ended.order_by()
+    gone = ended.filter(~Exists(Event.objects.filter(pk=OuterRef("event_id")))).count()
+    events = Event.objects.filter(pk__in=ended.values("event_id"))
+    return Choice(webhook=webhook, what="failed", events=events, gone=gone)
+
+
+def everything_since(webhook: Webhook, since: datetime) -> Choice:
+    """All that it subscribes to since then, whatever came of it: for a receiver who has lost it."""
+    return Choice(
+        webhook=webhook, what="since", events=subscribed_events(webhook).filter(created_at__gte=since)
+    )
+
+
+def missed(webhook: Webhook) -> Choice:
+    """What happened while it was off."""
+    return Choice(webhook=webhook, what="missed", events=missed_events(webhook))
+
+
+def count(choice: Choice) -> Count:
+    """What `replay` would queue now."""
+    give_positions()
+    by_type = dict(_not_on_their_way(choice).order_by().values("type").values_list("type", Number("pk")))
+    events = sum(by_type.get(allowed, 0) for allowed in _allowed(choice.webhook))
+    return Count(events=events, out_of_scope=sum(by_type.values()) - events, gone=choice.gone)
+
+
+def replay(choice: Choice) -> int:
+    """Queues them in the order of the log and says how many; those out of the key's scopes are left out.
+
+    Raises `WebhookIsOff`.
+    """
+    give_positions()
+    webhook = choice.webhook
+    events = _not_on_their_way(choice).filter(type__in=_allowed(webhook), position__isnull=False)
+    ids = list(events.order_by("position").values_list("pk", flat=True))
+    _note(choice, len(ids))
+    return sum(_queue(webhook.pk, ids[start : start + BATCH]) for start in range(0, len(ids), BATCH))
+
+
+@unit_of_work
+def _note(choice: Choice, events: int) -> None:
+    if not Webhook.objects.filter(pk=choice.webhook.pk, active=True).exists():
+        raise _is_off()
+    key = choice.webhook.api_key
+    audit(key=key, action="webhook.replayed", webhook_id=choice.webhook.pk, what=choice.what, events=events)
+
+
+@unit_of_work
+def _queue(webhook_id: int, event_ids: Collection[int]) -> int:
+    """Queues one batch under the locks of the webhook (nobody turns it off meanwhile) and of its endpoint."""
+    on = Webhook.objects.filter(pk=webhook_id, active=True)
+    if not on.select_for_update(no_key=True).values_list("pk"):
+        raise _is_off()
+    EndpointState.objects.get_or_create(webhook_id=webhook_id)
+    # What was queued before has lower numbers, also where the engine has not come to it yet.
+    state = EndpointState.objects.select_for_update(no_key=True).get(webhook_id=webhook_id)
+    number_deliveries([webhook_id])
+    state.refresh_from_db(fields=["last_sequence"])
+    # Locked, so that pruning, which has looked for waiting deliveries before, does not take them now.
+    events = Event.objects.filter(~Exists(_waiting(webhook_id)), pk__in=event_ids).order_by("position")
+    chosen = list(events.select_for_update(no_key=True, of=("self",)).values_list("pk", "type", "lead_id"))
+    now = database_now()
+    Delivery.objects.bulk_create(
+        Delivery(
+            webhook_id=webhook_id,
+            event_id=pk,
+            type=event_type,
+            lead_id=lead_id,
+            cause=DeliveryCause.REPLAY,
+            sequence=sequence,
+            created_at=now,
+            next_attempt_at=now,
+        )
+        for sequence, (pk, event_type, lead_id) in enumerate(chosen, start=state.last_sequence + 1)
+    )
+    EndpointState.objects.filter(pk=webhook_id).update(last_sequence=state.last_sequence + len(chosen))
+    # Lost? The engine's sweep finds the rows.
+    transaction.on_commit(lambda: poke_webhooks([webhook_id]), robust=True)
+    return len(chosen)
+
+
+def _waiting(webhook_id: int) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(
+        webhook_id=webhook_id, event_id=OuterRef("pk"), state=DeliveryState.WAITING
+    )
+
+
+def _not_on_their_way(choice: Choice) -> QuerySet[Event]:
+    return choice.events.filter(~Exists(_waiting(choice.webhook.pk)))
+
+
+def _allowed(webhook: Webhook) -> list[str]:
+    scopes = set(webhook.api_key.scopes)
+    return [event.value for event in EventType if needed_scope(event) in scopes]
+
+
+def _check_scopes(webhook: Webhook, types: Iterable[str]) -> None:
+    if hidden := sorted(set(types) - set(_allowed(webhook))):
+        scope = needed_scope(EventType(hidden[0]))
+        raise MissingEventScope(
+            f"{hidden[0]} needs the scope {scope}, which this API key does not have.",
+            event=hidden[0],
+            scope=scope,
+        )
+
+
+def _is_off() -> WebhookIsOff:
+    return WebhookIsOff("This webhook is off: turn it on first.")
