@@ -132,7 +132,6 @@ def test_a_burst_onto_a_table_in_which_nothing_waited_is_numbered_and_claimed_wi
     webhook = new_webhook("http://127.0.0.1:9/")
     now = database_now()
     fill(webhook.pk, now, 4000)
-    give_positions()
     Delivery.objects.update(state="delivered", next_attempt_at=None, finished_at=now)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE webhooks_event, webhooks_delivery")
