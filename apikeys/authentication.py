@@ -5,7 +5,6 @@ from ipaddress import ip_network
 from typing import Final
 
 import structlog
-from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import OperationalError
 from django.db.models import Q
@@ -16,6 +15,7 @@ from rest_framework.request import Request
 from apikeys import tokens
 from apikeys.callers import Caller
 from apikeys.models import APIKey
+from apikeys.origins import is_allowed_origin
 from calliyo.actor import Actor, ActorType
 from calliyo.api.addresses import Address, client_address, is_within
 from calliyo.api.problems import Refusal
@@ -48,7 +48,7 @@ class BearerAuthentication(BaseAuthentication):
         if key.allowed_addresses and not _is_allowed(address, key.allowed_addresses):
             detail = "This API key may not be used from this address."
             raise Refusal(status=403, code="address_not_allowed", detail=detail)
-        if not _is_allowed_origin(request, key):
+        if not is_allowed_origin(request, key):
             detail = "This API key may not be used by web pages of this origin."
             raise Refusal(status=403, code="origin_not_allowed", detail=detail)
         if key.last_used_at is None or key.last_used_at <= now - LAST_USED_EVERY:
@@ -76,14 +76,6 @@ def _unauthorized(code: str, detail: str, *, error: str | None = None) -> Refusa
 
 def _is_allowed(address: Address | None, allowed: list[str]) -> bool:
     return address is not None and is_within(address, [ip_network(text) for text in allowed])
-
-
-def _is_allowed_origin(request: Request, key: APIKey) -> bool:
-    """Whether the page that asks, if it is one, is Calliyo's own or one that the key allows."""
-    origin = request.META.get("HTTP_ORIGIN", "")
-    if not origin:
-        return True
-    return origin.lower() in {settings.BASE_URL, request.build_absolute_uri("/")[:-1], *key.allowed_origins}
 
 
 def _note_use(key: APIKey, address: Address | None) -> None:

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_network
 from threading import Lock
 from typing import Any, Final, Protocol
 
@@ -20,12 +21,16 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from apikeys.callers import caller_of
+from calliyo.api.addresses import client_address
 
 log = structlog.get_logger(__name__)
 
 DEFAULT_RATE: Final = 600
 BURST: Final = 100
 WINDOW_SECONDS: Final = 60
+# Of a key whose token stands in a web page, for each visitor: a form is sent a few times, an office shares an address.
+ADDRESS_RATE: Final = 30
+MANY: Final = 10_000  # buckets that are kept without a look through them
 # After a failure, how long nobody waits for Redis again: an outage costs one request its timeout, not all.
 REST_SECONDS: Final = 1.0
 _TIMEOUT_SECONDS: Final = 0.1
@@ -57,18 +62,18 @@ class Level:
         """Whole seconds until a request of this cost will be let through."""
         return max(1, math.ceil((min(cost, limit.burst) - self.left) / limit.per_second))
 
-    def headers(self, limit: Limit) -> dict[str, str]:
+    def headers(self, limit: Limit, policy: str) -> dict[str, str]:
         """`RateLimit` and its policy; `t` is when the bucket will be full again."""
         full_in = math.ceil((limit.burst - self.left) / limit.per_second)
         return {
-            "RateLimit-Policy": f'"default";q={limit.rate};w={WINDOW_SECONDS}',
-            "RateLimit": f'"default";r={max(0, math.floor(self.left))};t={max(0, full_in)}',
+            "RateLimit-Policy": f'"{policy}";q={limit.rate};w={WINDOW_SECONDS}',
+            "RateLimit": f'"{policy}";r={max(0, math.floor(self.left))};t={max(0, full_in)}',
         }
 
 
 class Buckets(Protocol):
-    def take(self, key_id: int, limit: Limit, cost: float) -> Level | None:
-        """Takes `cost` from the key's bucket where it holds so much; None when the store does not answer."""
+    def take(self, bucket: int | str, limit: Limit, cost: float) -> Level | None:
+        """Takes `cost` from the bucket where it holds so much; None when the store does not answer."""
 
 
 class LocalBuckets:
@@ -77,24 +82,36 @@ class LocalBuckets:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._levels: dict[int, tuple[float, float]] = {}
+        self._levels: dict[int | str, tuple[float, float]] = {}
+        self._full_at: dict[int | str, float] = {}
+        self._look_through_at = MANY
 
-    def take(self, key_id: int, limit: Limit, cost: float) -> Level | None:
-        """Takes `cost` from the key's bucket where it holds so much."""
+    def take(self, bucket: int | str, limit: Limit, cost: float) -> Level | None:
+        """Takes `cost` from the bucket where it holds so much."""
         with self._lock:
             now = self._clock()
-            level, at = self._levels.get(key_id, (float(limit.burst), now))
+            level, at = self._levels.get(bucket, (float(limit.burst), now))
             level = min(limit.burst, level + max(0.0, now - at) * limit.per_second)
             cost = min(cost, limit.burst)
             allowed = level >= cost
             level -= cost if allowed else 0
-            self._levels[key_id] = (level, now)
+            self._levels[bucket] = (level, now)
+            self._full_at[bucket] = now + (limit.burst - level) / limit.per_second
+            if len(self._levels) > self._look_through_at:
+                self._forget_full_ones(now)
         return Level(allowed=allowed, left=level)
 
     def clear(self) -> None:
         """Forgets what was used."""
         with self._lock:
             self._levels.clear()
+            self._full_at.clear()
+
+    def _forget_full_ones(self, now: float) -> None:
+        """A full bucket is as good as none: addresses without number must not fill the memory."""
+        for bucket in [bucket for bucket, full_at in self._full_at.items() if full_at <= now]:
+            del self._levels[bucket], self._full_at[bucket]
+        self._look_through_at = max(MANY, 2 * len(self._levels))
 
 
 class RedisBuckets:
@@ -120,14 +137,14 @@ class RedisBuckets:
         self._clock = clock
         self._resting_until = 0.0
 
-    def take(self, key_id: int, limit: Limit, cost: float) -> Level | None:
-        """Takes `cost` from the key's bucket where it holds so much; None when Redis does not answer."""
+    def take(self, bucket: int | str, limit: Limit, cost: float) -> Level | None:
+        """Takes `cost` from the bucket where it holds so much; None when Redis does not answer."""
         if self._clock() < self._resting_until:
             return None
         cost = min(cost, limit.burst)
         try:
             allowed, left = self._script(
-                keys=[f"calliyo:rate:{key_id}"], args=[limit.per_second, limit.burst, cost]
+                keys=[f"calliyo:rate:{bucket}"], args=[limit.per_second, limit.burst, cost]
             )
         except RedisError as error:
             self._resting_until = self._clock() + REST_SECONDS
@@ -161,19 +178,39 @@ class TokenBucketThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """Whether the key has enough left; the answer carries `RateLimit` either way."""
-        key = caller_of(request).key
-        rate = DEFAULT_RATE if key.rate_limit is None else key.rate_limit
-        if rate == 0:
-            return True
-        limit = Limit(rate=rate)
-        cost = view.rate_cost(request)
-        level = BUCKETS.take(key.pk, limit, cost)
-        if level is None:
-            return True
-        view.headers.update(level.headers(limit))
-        self._wait = None if level.allowed else level.wait(limit, cost)
-        return level.allowed
+        limits = _limits(request)
+        cost = view.rate_cost(request) if limits else 0
+        for policy, bucket, limit in limits:
+            level = BUCKETS.take(bucket, limit, cost)
+            if level is None:
+                continue
+            for name, value in level.headers(limit, policy).items():
+                told = view.headers.get(name)
+                view.headers[name] = f"{value}, {told}" if told else value
+            if not level.allowed:
+                self._wait = level.wait(limit, cost)
+                return False
+        return True
 
     def wait(self) -> float | None:
         """Seconds for `Retry-After`."""
         return self._wait
+
+
+def _limits(request: Request) -> list[tuple[str, int | str, Limit]]:
+    """The policies that hold for this request, each with its bucket's name."""
+    key = caller_of(request).key
+    rate = DEFAULT_RATE if key.rate_limit is None else key.rate_limit
+    limits: list[tuple[str, int | str, Limit]] = [("default", key.pk, Limit(rate=rate))] if rate else []
+    if key.allowed_origins:
+        # First: one visitor who sends without end must not use up what the key has for all.
+        limits.insert(0, ("address", f"{key.pk}:{_neighbourhood(request)}", Limit(rate=ADDRESS_RATE)))
+    return limits
+
+
+def _neighbourhood(request: Request) -> str:
+    """The caller's address; of IPv6 the network that a household has to choose addresses from."""
+    address = client_address(request)
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, 64), strict=False))
+    return str(address)

@@ -6,6 +6,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apikeys.browser_forms import OpenToBrowserForms
 from apikeys.scopes import Resource, Scope
 from calliyo.api.inputs import read_input
 from calliyo.api.parameters import check_parameters
@@ -22,11 +23,15 @@ from leads.operations.intake import LeadChanges, update_lead
 from leads.pictures import LEAD_COLUMNS, Picture, in_order, lead_picture
 
 
-class LeadViewSet(CRMViewSet):
+class LeadViewSet(CRMViewSet, OpenToBrowserForms):
     resource = Resource.LEADS
     model = Lead
     columns = LEAD_COLUMNS
     filters = LeadFilters
+
+    def is_open_to_browsers(self) -> bool:
+        """The list's address, where forms post to; single leads have nothing for them."""
+        return not self.detail
 
     def columns_read(self) -> tuple[Any, ...]:
         return (*self.columns, tag_names(), external_id_for(self.caller.key.pk))
