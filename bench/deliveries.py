@@ -29,8 +29,8 @@ QUICK = "BENCH_QUICK" in os.environ
 ROUNDS = 2 if QUICK else 5
 ENGINE = 2000 if QUICK else 6000
 LOOP = 500 if QUICK else 1500
+WARM_UP = 5.0
 BASELINE = 150 if QUICK else 500
-PIPELINED = 32
 BASELINE_WORKER = (
     *("celery", "--app", "bench.baseline.app", "worker", "--concurrency", "1", "--queues", "baseline"),
     *("--without-gossip", "--without-mingle", "--loglevel", "WARNING", "--hostname", "baseline@%h"),
@@ -80,25 +80,28 @@ def task_each(address: str, secret: str, app: Celery) -> float:
 
 
 def receivers_limit(address: str) -> float:
-    """Requests a second that the receiver answers to one that asks before it has heard: it must not be the limit."""
+    """Requests a second over one bare socket, with nothing around them: the receiver must not be the limit."""
     body = payload(1).encode()
     request = b"POST /fast/limit HTTP/1.1\r\nHost: bench\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     host, _, port = address.removeprefix("http://").partition(":")
-    turns = LOOP * 10 // PIPELINED
     with socket.create_connection((host, int(port))) as sock:
         before = time.perf_counter()
-        for _ in range(turns):
-            sock.sendall(request * PIPELINED)
-            answered = 0
-            while answered < PIPELINED:
-                answered += sock.recv(65536).count(b"HTTP/1.1")
-        return turns * PIPELINED / (time.perf_counter() - before)
+        for _ in range(LOOP * 10):
+            sock.sendall(request)
+            sock.recv(65536)
+        return LOOP * 10 / (time.perf_counter() - before)
 
 
 def engine(webhooks: list[Webhook]) -> float:
     rate = carried_out(webhooks, ENGINE)
     forget()
     return rate
+
+
+def beside_another_worker(webhooks: list[Webhook]) -> float:
+    with workers(1, name="another"):
+        time.sleep(WARM_UP)
+        return engine(webhooks)
 
 
 def measure() -> dict[str, Any]:
@@ -115,7 +118,8 @@ def measure() -> dict[str, Any]:
             "a Celery task each, requests.post": lambda: task_each(address, secret, deliver.app),
             "engine, one endpoint": lambda: engine(one),
             "engine, a hundred endpoints": lambda: engine(hundred),
-            "what the receiver takes": lambda: receivers_limit(address),
+            "engine, a hundred endpoints, two workers": lambda: beside_another_worker(hundred),
+            "bare socket, one request after another": lambda: receivers_limit(address),
         }
         said = interleaved(rivals, rounds=ROUNDS)
     loop, plain = list(said.values())[:2]

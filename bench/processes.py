@@ -30,11 +30,11 @@ def process(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[by
 
 
 @contextmanager
-def workers(count: int = 1, **environment: str) -> Iterator[list[int]]:
+def workers(count: int = 1, *, name: str = "bench", **environment: str) -> Iterator[list[int]]:
     """So many worker processes of Calliyo's, as the Procfile starts them; their process ids."""
     with ExitStack() as stack:
         yield [
-            stack.enter_context(process(*WORKER, "--hostname", f"bench{number}@%h", **environment)).pid
+            stack.enter_context(process(*WORKER, "--hostname", f"{name}{number}@%h", **environment)).pid
             for number in range(count)
         ]
 

@@ -4,14 +4,17 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 from cryptography.fernet import Fernet
 
 PATIENCE = 30.0
@@ -77,27 +80,69 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], name: str) -> None:
     raise RuntimeError(f"{name} did not listen within {PATIENCE:.0f} s.")
 
 
-@contextmanager
-def _running(command: list[str], *, name: str, port: int, user: str | None, folder: Path) -> Iterator[None]:
-    with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, user=user, cwd=folder, start_new_session=True
-        )
-        try:
-            _wait_for(port, process, name)
-            yield
-        finally:
-            process.send_signal(2)  # PostgreSQL's fast shutdown; Redis ends as well
+@dataclass(kw_only=True)
+class Server:
+    """A server of a test's own, which the test may kill, and start again at the same address."""
+
+    name: str
+    url: str
+    port: int
+    command: list[str]
+    folder: Path
+    user: str | None = None
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it, and waits until it listens."""
+        with (self.folder / f"{self.name}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, stdout=log, stderr=log, user=self.user, cwd=self.folder, start_new_session=True
+            )
+        _wait_for(self.port, self.process, self.name)
+        if self.name == "postgresql":
+            self._wait_until_it_has_recovered()
+
+    def _wait_until_it_has_recovered(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
             try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                psycopg.connect(self.url).close()
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+    def end(self, number: int) -> None:
+        """Sends the signal and waits until it has ended."""
+        if self.process is None:
+            return
+        self.process.send_signal(number)
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def crash(self) -> None:
+        """Ends it without a farewell to anybody: PostgreSQL's immediate shutdown, `kill -9` for the others."""
+        self.end(signal.SIGQUIT if self.name == "postgresql" else signal.SIGKILL)
 
 
 @contextmanager
-def postgresql(*options: str) -> Iterator[str]:
-    """A PostgreSQL of its own; yields its URL. `options` are settings (`fsync=off`)."""
+def _running(server: Server) -> Iterator[Server]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.end(signal.SIGINT)  # PostgreSQL's fast shutdown; Redis ends as well
+
+
+@contextmanager
+def mortal_postgresql(*options: str) -> Iterator[Server]:
+    """A PostgreSQL of its own. `options` are settings (`fsync=off`)."""
     folder_of_programs = "usr/lib/postgresql/*/bin"
     initdb = program("initdb", "postgresql", beside=folder_of_programs)
     server = program("postgres", "postgresql", beside=folder_of_programs)
@@ -112,18 +157,46 @@ def postgresql(*options: str) -> Iterator[str]:
         settings = ["listen_addresses=127.0.0.1", f"port={port}", f"unix_socket_directories={folder}",
                     "max_connections=200", "shared_buffers=128MB", *options]  # fmt: skip
         command = [server, "-D", str(data), *(part for setting in settings for part in ("-c", setting))]
-        with _running(command, name="postgresql", port=port, user=user, folder=folder):
-            yield f"postgres://calliyo@127.0.0.1:{port}/postgres"
+        url = f"postgres://calliyo@127.0.0.1:{port}/postgres"
+        with _running(
+            Server(name="postgresql", url=url, port=port, command=command, folder=folder, user=user)
+        ) as running:
+            yield running
+
+
+@contextmanager
+def postgresql(*options: str) -> Iterator[str]:
+    """A PostgreSQL of its own; yields its URL. `options` are settings (`fsync=off`)."""
+    with mortal_postgresql(*options) as server:
+        yield server.url
+
+
+@contextmanager
+def mortal_redis() -> Iterator[Server]:
+    """A Redis of its own that keeps nothing; its URL is without a database number."""
+    program_path, port = program("redis-server", "redis-server"), free_port()
+    with _folder(None) as folder:
+        command = [
+            program_path,
+            "--port",
+            str(port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            str(folder),
+        ]
+        url = f"redis://127.0.0.1:{port}"
+        with _running(Server(name="redis", url=url, port=port, command=command, folder=folder)) as running:
+            yield running
 
 
 @contextmanager
 def redis() -> Iterator[str]:
     """A Redis of its own that keeps nothing; yields its URL without a database number."""
-    server, port = program("redis-server", "redis-server"), free_port()
-    with _folder(None) as folder:
-        command = [server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-        with _running(command, name="redis", port=port, user=None, folder=folder):
-            yield f"redis://127.0.0.1:{port}"
+    with mortal_redis() as server:
+        yield server.url
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def test_while_a_worker_lives_it_takes_over_from_a_killed_one_within_ten_seconds
 def test_a_broker_that_is_gone_costs_only_the_wait_for_the_sweep(start_worker, receiver):
     webhook = new_webhook(receiver.url)
     with redis() as url:
-        worker = start_worker(CELERY_BROKER_URL=f"{url}/0")
+        worker = start_worker(CALLIYO_TESTS_REDIS=url)  # the tests' settings take the broker from there
     for number in range(5):
         before = time.time()
         new_lead(number)

@@ -66,22 +66,36 @@ _WAITING = "d.webhook_id = {webhook} AND d.state = 'waiting' AND COALESCE(d.sequ
 _DUE = _WAITING + " AND d.next_attempt_at <= {now} AND {not_busy}"
 # The first of each lead, if it is due, and then those behind it. Within a lead, ids are in the order of the log: they
 # are drawn while the lead's row is locked. A lead has two heads where its first one has stepped aside.
+# What PostgreSQL knows of the table is that next to nothing waits in it; then ten thousand do, and a join planned for
+# one row reads all for each. So nothing here is a join that could be planned so: a lead's rows are looked up one lead
+# at a time, by sub-selects that bear a LIMIT.
 _PER_LEAD = f"""
     WITH heads AS (
         SELECT d.id, d.lead_id FROM webhooks_delivery AS d
-        WHERE {_DUE} AND NOT EXISTS (
-            SELECT 1 FROM webhooks_delivery AS b
+        WHERE {_DUE} AND (
+            SELECT b.id FROM webhooks_delivery AS b
             WHERE b.webhook_id = d.webhook_id AND b.lead_id = d.lead_id AND b.state = 'waiting' AND b.id < d.id
                 AND (b.overtaken_since IS NULL OR {{asides}} IS NULL OR b.overtaken_since > {{asides}})
-        )
+            ORDER BY b.id LIMIT 1
+        ) IS NULL
         ORDER BY d.next_attempt_at, d.id LIMIT {{limit}}
     ), followers AS (
-        SELECT d.id FROM heads JOIN webhooks_delivery AS d ON d.lead_id = heads.lead_id AND d.id > heads.id
-        WHERE {_WAITING}
-        ORDER BY d.id LIMIT {{limit}} - (SELECT count(*) FROM heads)
+        SELECT behind.id FROM heads {{join_followers}}
+        ORDER BY behind.id LIMIT {{limit}} - (SELECT count(*) FROM heads)
     )
     SELECT id FROM heads UNION SELECT id FROM followers
 """  # noqa: S608  # no value
+_FOLLOWERS = f"""
+    CROSS JOIN LATERAL (
+        SELECT d.id FROM webhooks_delivery AS d
+        WHERE {_WAITING} AND d.lead_id = heads.lead_id AND d.id > heads.id
+        ORDER BY d.id LIMIT {{limit}}
+    ) AS behind
+"""  # noqa: S608  # no value
+_FOLLOWERS_PLAINLY = (
+    "JOIN webhooks_delivery AS behind ON behind.webhook_id = {webhook} AND behind.state = 'waiting'"
+    " AND behind.lead_id = heads.lead_id AND behind.id > heads.id AND COALESCE(behind.sequence, 0) > 0"
+)
 _STRICT = f"SELECT d.id FROM webhooks_delivery AS d WHERE {_WAITING} ORDER BY COALESCE(d.sequence, 0) LIMIT {{limit}}"  # noqa: S608  # no value
 _NONE = (
     f"SELECT d.id FROM webhooks_delivery AS d WHERE {_DUE} ORDER BY d.next_attempt_at, d.id LIMIT {{limit}}"  # noqa: S608  # no value
@@ -132,6 +146,7 @@ def _rows(wishes: Sequence[Wish], chosen: str, now: datetime) -> Iterable[tuple[
         not_busy="d.lead_id <> ALL (asked.busy)",
         only="d.id = asked.probe",
         asides="asked.asides",
+        join_followers=_FOLLOWERS.format(webhook="asked.webhook_id", limit="asked.room"),
     )
     statement = (
         f"SELECT picked.* FROM (VALUES {asked}) AS asked (webhook_id, api_key, room, busy, probe, asides)"  # noqa: S608  # numbers
@@ -152,6 +167,7 @@ def _rows_of_one(wish: Wish, chosen: str, now: datetime) -> Iterable[tuple[Any, 
         not_busy=f"d.lead_id NOT IN ({ids_text(wish.busy_leads)})",
         only=f"d.id = {wish.probe.delivery_id if wish.probe else 0}",
         asides=_moment(wish.asides_before),
+        join_followers=_FOLLOWERS_PLAINLY.format(webhook=wish.target.webhook_id),
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, {"now": connection.ops.adapt_datetimefield_value(now)})

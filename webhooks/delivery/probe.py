@@ -8,7 +8,7 @@ oldest poisoned, the other one shows it.
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from webhooks.delivery.health import RULES, Facts
@@ -65,7 +65,9 @@ def _next_lead(waiting: QuerySet[Delivery], webhook_id: int) -> int:
         state=DeliveryState.WAITING,
         id__lt=OuterRef("id"),
     )
-    heads = waiting.filter(~Exists(earlier)).values_list("pk", "sequence")
+    # A sub-select with a LIMIT and no join: PostgreSQL believes that next to nothing waits, and plans a join for that.
+    first_earlier = Subquery(earlier.order_by("id").values("pk")[:1])
+    heads = waiting.alias(earlier=first_earlier).filter(earlier=None).values_list("pk", "sequence")
     pk, sequence = heads.filter(sequence__gt=probed).first() or heads[0]
     state.update(probed_sequence=sequence)
     return pk

@@ -27,17 +27,21 @@ _GIVE_POSITIONS = """
 _LOCK_STATES = """
     SELECT webhook_id FROM webhooks_endpointstate WHERE webhook_id IN ({ids}) ORDER BY webhook_id FOR NO KEY UPDATE
 """
+# Sub-selects and no joins: PostgreSQL believes that next to nothing waits, and a join planned for one row reads all
+# events for each of the ten thousand that do.
 _NUMBER_DELIVERIES = """
     UPDATE webhooks_delivery SET sequence = fresh.sequence
     FROM (
-        SELECT delivery.id,
-            state.last_sequence
-            + row_number() OVER (PARTITION BY delivery.webhook_id ORDER BY event.position, delivery.id) AS sequence
-        FROM webhooks_delivery AS delivery
-        JOIN webhooks_event AS event ON event.id = delivery.event_id
-        JOIN webhooks_endpointstate AS state ON state.webhook_id = delivery.webhook_id
-        WHERE delivery.webhook_id IN ({ids}) AND delivery.state = 'waiting' AND delivery.sequence IS NULL
-            AND event.position IS NOT NULL
+        SELECT id, last + row_number() OVER (PARTITION BY webhook_id ORDER BY position, id) AS sequence
+        FROM (
+            SELECT id, webhook_id,
+                (SELECT position FROM webhooks_event WHERE webhooks_event.id = delivery.event_id) AS position,
+                (SELECT last_sequence FROM webhooks_endpointstate AS state
+                 WHERE state.webhook_id = delivery.webhook_id) AS last
+            FROM webhooks_delivery AS delivery
+            WHERE webhook_id IN ({ids}) AND state = 'waiting' AND sequence IS NULL
+        ) AS found
+        WHERE position IS NOT NULL AND last IS NOT NULL
     ) AS fresh
     WHERE webhooks_delivery.id = fresh.id
 """
