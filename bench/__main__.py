@@ -22,7 +22,7 @@ Aims on PostgreSQL: a save adds at most 1.0 bare save, alike for 0 and for 10 we
 most 15 ms over a bare POST, p99 60. Deliveries: at least 1.5 times \
 the Session loop and 10 times a task each; two workers 1.7 times one, where there are cores for them. Beside endpoints \
 that hang: p95 at most 1.5 times alone. A long history: within 10 %; memory flat. A bulk change: at most 3 times \
-bare."""
+bare. A batch of leads: at least 10 times single posts."""
 # Wide enough for a table of figures where there is no terminal to ask.
 console = Console() if sys.stdout.isatty() else Console(width=120)
 
@@ -68,6 +68,14 @@ def show_listing(where: str, listing: Mapping[str, Any]) -> None:
     table = new_table(title, "", "requests a second", "times the bare view's time")
     table.add_row("bare view, same bytes", shown(listing["bare_requests_a_second"], 0), "1")
     table.add_row("the list", shown(listing["listing_requests_a_second"], 0), shown(listing["times_bare"], 1))
+    console.print(table)
+
+
+def show_batches(where: str, batches: Mapping[str, Any]) -> None:
+    title = f"POST /public/leads/batch of {batches['leads']} · {where}"
+    table = new_table(title, "", "leads a second", "times single posts")
+    table.add_row("single posts", shown(batches["single_leads_a_second"], 0), "1")
+    table.add_row("one batch", shown(batches["batch_leads_a_second"], 0), shown(batches["times_single"], 1))
     console.print(table)
 
 
@@ -127,6 +135,7 @@ def show_bulk(where: str, bulk: Mapping[str, Any]) -> None:
 SHOW: dict[str, Callable[[str, Mapping[str, Any]], None]] = {
     "saves": show_saves,
     "listing": show_listing,
+    "batches": show_batches,
     "arrival": show_arrival,
     "deliveries": show_deliveries,
     "isolation": show_isolation,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, cast
 
-from calliyo.unit_of_work import unit_of_work
+from calliyo.unit_of_work import part_of_unit, unit_of_work
 from leads.activities import ActivityKind, record
 from leads.models import ExternalId, Lead, LeadTag, StatusRole
 from leads.operations.assignment import lock_agents, refuse_over_cap
@@ -134,21 +134,22 @@ def _refuse_over_caps(leads: Sequence[Lead]) -> None:
         refuse_over_cap(agents[owner_id], taking=count)
 
 
-@unit_of_work
 def record_repeats(*, repeats: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
     """Notes in their timelines that known leads were sent again; the leads stay as they are.
 
     Each repeat is a lead's id and what was submitted. Leads that are gone by now get no line.
     """
-    wanted = {pk for pk, _ in repeats}
-    held = Lead.rows.filter(pk__in=wanted).order_by("pk").select_for_update(no_key=True)
-    there = set(held.values_list("pk", flat=True))
-    rounds: list[dict[int, dict[str, Any]]] = []  # a lead has one line in each
-    for pk, submitted in repeats:
-        if pk in there:
-            lines = next((lines for lines in rounds if pk not in lines), None)
-            if lines is None:
-                rounds.append(lines := {})
-            lines[pk] = {"submitted": dict(submitted)}
-    for lines in rounds:
-        record(ActivityKind.SUBMITTED_AGAIN, lines)
+    # Without a savepoint: a known number must not take longer than a new one.
+    with part_of_unit():
+        wanted = {pk for pk, _ in repeats}
+        held = Lead.rows.filter(pk__in=wanted).order_by("pk").select_for_update(no_key=True)
+        there = set(held.values_list("pk", flat=True))
+        rounds: list[dict[int, dict[str, Any]]] = []  # a lead has one line in each
+        for pk, submitted in repeats:
+            if pk in there:
+                lines = next((lines for lines in rounds if pk not in lines), None)
+                if lines is None:
+                    rounds.append(lines := {})
+                lines[pk] = {"submitted": dict(submitted)}
+        for lines in rounds:
+            record(ActivityKind.SUBMITTED_AGAIN, lines)
