@@ -145,7 +145,7 @@ class DeliveryAdmin(LogAdmin):
 class AttemptAdmin(LogAdmin):
     list_display = ("id", "started_at", "delivery_id", "number", "status", "error", "total_ms", "address")
     fields = (
-        ("delivery_id", "number", "started_at", "address"),
+        ("delivery_id", "number", "probe", "started_at", "address"),
         ("status", "error_code", "error"),
         ("dns_ms", "connect_ms", "tls_ms", "first_byte_ms", "total_ms"),
         "request_headers",

@@ -19,6 +19,7 @@ urlpatterns = [
     path("settings/api/keys/<int:key_id>/webhooks", webhooks.add_webhook, name="add-webhook"),
     path("settings/api/webhooks/<int:webhook_id>", webhooks.edit_webhook, name="edit-webhook"),
     path("settings/api/webhooks/<int:webhook_id>/on", webhooks.turn_webhook_on, name="turn-webhook-on"),
+    path("settings/api/webhooks/<int:webhook_id>/missed", webhooks.send_missed, name="send-missed"),
     path("settings/api/webhooks/<int:webhook_id>/off", webhooks.turn_webhook_off, name="turn-webhook-off"),
     path("settings/api/webhooks/<int:webhook_id>/delete", webhooks.delete_webhook, name="delete-webhook"),
     path("settings/api/webhooks/<int:webhook_id>/secret", webhooks.show_secret, name="show-secret"),

@@ -21,6 +21,7 @@ from calliyo.errors import DomainError
 from leads.api.lead_inputs import LeadInput
 from leads.api.reception import PARAMETERS, SILENCE, Reception, Taken
 from leads.models import ExternalId, Lead
+from leads.operations.arrivals import OnDuplicate, hold_leads
 
 MAX_ITEMS: Final = 200
 COST_OF_AN_ITEM: Final = 0.1
@@ -68,6 +69,10 @@ class _Known:
             dict(phones.values_list("phone", "pk")), dict(external_ids.values_list("value", "lead_id"))
         )
 
+    def leads(self) -> set[int]:
+        """The leads that were there before the batch."""
+        return {pk for pk in (*self.phones.values(), *self.external_ids.values()) if pk is not None}
+
     def knows(self, values: dict[str, Any]) -> bool:
         return values["phone"] in self.phones or values.get("external_id") in self.external_ids
 
@@ -100,6 +105,8 @@ class Batch:
                 [name for values in checked.values() for name in values.get("tags", ())]
             )
         known = _Known.of(checked.values(), self._api_key_id)
+        if self._reception.on_duplicate == OnDuplicate.UPDATE:
+            hold_leads(leads=known.leads(), owners=_owners(checked.values()))
         new: dict[int, dict[str, Any]] = {}
         repeats: list[tuple[int, dict[str, Any]]] = []
         for index, values in checked.items():
@@ -153,6 +160,10 @@ class Batch:
             self._results[index] = self._reception.take(values)
         except _OF_ONE_ITEM as error:
             self._results[index] = error
+
+
+def _owners(items: Iterable[dict[str, Any]]) -> set[int]:
+    return {values["owner"].pk for values in items if values.get("owner") is not None}
 
 
 def _items(data: Any) -> list[Any]:

@@ -1,7 +1,7 @@
 """Leads that arrive from other systems: new ones, known ones, and many at once."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, cast
@@ -132,6 +132,16 @@ def _refuse_over_caps(leads: Sequence[Lead]) -> None:
     agents = lock_agents(owned) if owned else {}
     for owner_id, count in taking.items():
         refuse_over_cap(agents[owner_id], taking=count)
+
+
+def hold_leads(*, leads: Collection[int], owners: Collection[int]) -> None:
+    """Locks leads that are about to be changed one by one, and who is to own them, in the order that all keep to.
+
+    Two batches that name the same leads in different orders then wait for each other instead of dying.
+    """
+    lock_agents(owners, banned_too=True)
+    held = Lead.rows.filter(pk__in=leads).order_by("pk").select_for_update(no_key=True)
+    list(held.values_list("pk", flat=True))
 
 
 def record_repeats(*, repeats: Sequence[tuple[int, Mapping[str, Any]]]) -> None:

@@ -8,8 +8,9 @@ from django.test import override_settings
 from apikeys.models import APIKey
 from apikeys.operations import deactivate_key, set_scopes
 from tests.calliyo.conftest import TAB, text_of
+from tests.leads.factories import LeadFactory
 from tests.servers import free_port
-from webhooks.models import EndpointState, Health, OffReason, Webhook
+from webhooks.models import Delivery, EndpointState, Health, OffReason, Webhook
 from webhooks.operations import change_webhook, reveal_secret, subscribe
 
 URL = "https://flow.zoho.example/calliyo"
@@ -270,3 +271,26 @@ def test_another_keys_webhook_is_not_opened_from_this_key(desk, key, key_with):
     webhook = subscribe(api_key=other, url="https://other.example/", events=["lead.created"])
     assert "https://other.example/" not in desk.see(panel(key, f"&webhook={webhook.pk}"))
     assert APIKey.objects.count() == 2
+
+
+def test_turned_on_again_it_is_offered_what_it_missed_and_sent_that_once(desk, key):
+    webhook = subscribe(api_key=key, url=URL, events=["lead.created"])
+    desk.send(f"webhooks/{webhook.pk}/off")
+    for _ in range(3):
+        LeadFactory.create()
+    response = desk.send(f"webhooks/{webhook.pk}/on")
+    page = desk.see(response["Location"])
+    assert "Send the 3 missed events?" in page
+    assert not Delivery.objects.exists()
+    for expected in ("3 missed events are queued.", "0 missed events are queued."):
+        page = desk.see(desk.send(f"webhooks/{webhook.pk}/missed")["Location"])
+        assert expected in page
+    assert Delivery.objects.filter(webhook=webhook, cause="replay", state="waiting").count() == 3
+
+
+def test_what_was_missed_is_not_sent_to_one_that_is_off(desk, key):
+    webhook = subscribe(api_key=key, url=URL, events=["lead.created"])
+    desk.send(f"webhooks/{webhook.pk}/off")
+    LeadFactory.create()
+    assert "off" in desk.send(f"webhooks/{webhook.pk}/missed").content.decode()
+    assert not Delivery.objects.exists()

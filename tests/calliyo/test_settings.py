@@ -116,3 +116,32 @@ def test_the_embedded_default_keeps_its_secrets_for_its_owner_alone(start, tmp_p
 
 def test_webhooks_reach_no_private_network_unless_told_so(start):
     assert start("s.CALLIYO_WEBHOOK_ALLOWED_NETWORKS").stdout.strip() == "[]"
+
+
+def test_mail_goes_by_the_server_that_is_named_and_is_shown_or_left_out_without_one(start):
+    asked = "s.EMAIL_BACKEND, s.EMAIL_PORT, s.DEFAULT_FROM_EMAIL"
+    assert start(asked).stdout.split() == [
+        "django.core.mail.backends.console.EmailBackend",
+        "25",
+        "calliyo@127.0.0.1",
+    ]
+    assert (
+        start("s.EMAIL_BACKEND", **PRODUCTION).stdout.strip()
+        == "django.core.mail.backends.dummy.EmailBackend"
+    )
+    server = {
+        "EMAIL_HOST": "mail.example.com",
+        "EMAIL_USE_TLS": "",
+        "DEFAULT_FROM_EMAIL": "",
+        "EMAIL_PORT": "",
+    }
+    assert start(asked, **PRODUCTION, **server).stdout.split() == [
+        "django.core.mail.backends.smtp.EmailBackend",
+        "587",
+        "calliyo@crm.example.com",
+    ]
+    both = start(EMAIL_HOST="mail.example.com", EMAIL_USE_TLS="on", EMAIL_USE_SSL="on")
+    assert (
+        both.returncode == 1
+        and both.stderr == "calliyo: EMAIL_USE_TLS and EMAIL_USE_SSL exclude each other.\n"
+    )

@@ -178,3 +178,32 @@ def test_one_tag_is_made_once_by_all_who_name_it() -> None:
     assert {answer.json().get("existing_id", Tag.objects.get().pk) for answer in answers} == {
         Tag.objects.get().pk
     }
+
+
+def test_sixteen_upserts_of_one_new_number_make_one_lead() -> None:
+    client = public_client("leads:read", "leads:write")
+    path = "/public/leads?on_duplicate=update"
+    answers = at_once(
+        lambda number: fresh(client).post(path, LEAD | {"last_name": f"{number}", "external_id": "Z-1"})
+    )
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 200: THREADS - 1}
+    assert {answer.json()["id"] for answer in answers} == {Lead.objects.get().pk}
+    assert Event.objects.filter(type="lead.created").count() == 1
+    assert Event.objects.filter(type="lead.updated").count() == THREADS - 1
+
+
+def test_batches_of_the_same_leads_in_opposite_orders_all_end_well() -> None:
+    client = public_client("leads:read", "leads:write")
+    leads = [{"first_name": "Asha", "phone": f"98765000{number:02d}"} for number in range(20)]
+    fresh(client).post("/public/leads/batch", leads)
+
+    def send(number: int) -> Any:
+        items = [lead | {"source": f"{number}"} for lead in (leads if number % 2 else leads[::-1])]
+        return fresh(client).post("/public/leads/batch?on_duplicate=update", items)
+
+    answers = at_once(send)
+    assert Counter(answer.status_code for answer in answers) == {200: THREADS}
+    told = [result["status"] for answer in answers for result in answer.json()["results"]]
+    assert told == [200] * len(leads) * THREADS
+    assert Lead.objects.count() == len(leads)
+    assert Event.objects.filter(type="lead.created").count() == len(leads)

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -346,13 +345,15 @@ def test_a_rate_limit_is_kept_and_used(receiver):
     webhook = new_webhook(receiver.url, rate_limit=600)
     for number in range(15):
         new_lead(number)
+    before = time.time()
     with running_engine() as engine:
         engine.poke([webhook.pk])
         received = receiver.wait_for(15)
         wait_until(all_settled)
-    gaps = [later.at - earlier.at for earlier, later in pairwise(received)]
-    assert min(gaps) > 0.08  # arrivals jitter, starts do not
-    assert 1.35 <= received[-1].at - received[0].at < 4
+    # Each may be late, on a busy machine; none is early.
+    for number, each in enumerate(received):
+        assert each.at - before >= number * 0.1 - 0.01
+    assert received[-1].at - before < 8
 
 
 def test_another_engine_does_not_begin_the_limit_anew(receiver):
@@ -366,7 +367,7 @@ def test_another_engine_does_not_begin_the_limit_anew(receiver):
     assert len(receiver.received) == 1
     with running_engine():
         first, second = receiver.wait_for(2)
-    assert second.at - first.at >= 1.95
+    assert second.at - first.at >= 1.8  # 2 s between the starts; the first one's arrival may be late
 
 
 # ── Off ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from webhooks.delivery.health import RULES, Facts
 from webhooks.models import Delivery, DeliveryState, EndpointState, Ordering
@@ -32,9 +33,10 @@ def next_probe(
 
     `just_failed`: the delivery that a probe, which was to go on, has failed with a moment ago.
     """
+    # By an expression: the index of all sequences would be read through millions that are delivered.
     waiting = Delivery.objects.filter(
         webhook_id=webhook_id, state=DeliveryState.WAITING, sequence__isnull=False
-    ).order_by("sequence")
+    ).order_by(Coalesce("sequence", 0))
     oldest = waiting.only("lead_id", "sequence").first()
     if oldest is None:
         return None

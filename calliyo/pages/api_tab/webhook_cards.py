@@ -16,6 +16,7 @@ from calliyo.pages.api_tab.health import State, events_without_scope, webhook_st
 from calliyo.pages.api_tab.page import Overlay
 from calliyo.pages.api_tab.webhook_form import ORDERINGS, WebhookForm
 from leads.models import User
+from webhooks import replay
 from webhooks.models import Ordering, Webhook
 
 
@@ -28,7 +29,14 @@ class Open:
     secret: str = field(default="", repr=False)
     exchange: Exchange | None = None
     asks_to_delete: bool = False
+    missed: int = 0
+    """How many events happened while it was off and can be sent now."""
     notice: str = ""
+
+    @property
+    def missed_shown(self) -> str:
+        """The number as people read it: 1,204."""
+        return f"{self.missed:,}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +60,7 @@ class Card:
 
 
 def panel_from_address(query: QueryDict, key: APIKey) -> Open | None:
-    """What the address opens on the panel: `webhook=new`, or `webhook=12` to edit, with `do=delete` to delete."""
+    """What the address opens on the panel: `webhook=new`, or `webhook=12` to edit; `do=delete`, `do=missed`."""
     wanted = query.get("webhook", "")
     if wanted == "new":
         return Open(form=WebhookForm(key=key))
@@ -61,6 +69,9 @@ def panel_from_address(query: QueryDict, key: APIKey) -> Open | None:
         return None
     if query.get("do") == "delete":
         return Open(webhook_id=webhook.pk, asks_to_delete=True)
+    if query.get("do") == "missed":
+        missed = replay.count(replay.missed(webhook)).events if webhook.active else 0
+        return Open(webhook_id=webhook.pk, missed=missed)
     return Open(webhook_id=webhook.pk, form=WebhookForm(key=key, webhook=webhook))
 
 

@@ -4,7 +4,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from apikeys.models import APIKey
 from calliyo.errors import DomainError
@@ -18,7 +18,7 @@ from calliyo.pages.api_tab.webhook_cards import Open, webhooks_panel
 from calliyo.pages.api_tab.webhook_form import WebhookForm
 from calliyo.unit_of_work import unit_of_work
 from leads.models import User
-from webhooks import operations
+from webhooks import operations, replay
 from webhooks.catalogue import EventType
 from webhooks.models import Webhook
 
@@ -71,6 +71,22 @@ def turn_webhook_on(request: AdminRequest, webhook_id: int) -> HttpResponse:
     """Queues events for it again, from now on."""
     webhook = operations.turn_on(webhook=_the_webhook(webhook_id))
     messages.success(request, gettext("%(url)s is on: new events go out.") % {"url": webhook.url})
+    # What it was not told meanwhile is offered there, with the number first.
+    return redirect(f"{_panel(webhook.api_key)}&webhook={webhook.pk}&do=missed")
+
+
+@form_target
+def send_missed(request: AdminRequest, webhook_id: int) -> HttpResponse:
+    """Queues what happened while it was off; pressed twice, nothing is queued twice."""
+    webhook = _the_webhook(webhook_id)
+    try:
+        queued = replay.replay(replay.missed(webhook))
+    except DomainError as error:
+        return _shown(request, webhook.api_key, Open(notice=error.detail))
+    queued_in_words = ngettext(
+        "%(count)s missed event is queued.", "%(count)s missed events are queued.", queued
+    )
+    messages.success(request, queued_in_words % {"count": f"{queued:,}"})
     return redirect(_panel(webhook.api_key))
 
 
