@@ -27,11 +27,14 @@ def start_listen():
 
     def start(*arguments: str) -> tuple[subprocess.Popen[str], str]:
         port = free_port()
+        # As from a terminal: a script in the background has Ctrl-C ignored, and so would what it starts.
+        heeded = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             [sys.executable, "manage.py", "listen", "--port", str(port), *arguments],
             cwd=ROOT, env=environment_of_processes(COLUMNS="200"), text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
+        signal.signal(signal.SIGINT, heeded)
         running.append(process)
         _wait_for(port)
         return process, f"http://127.0.0.1:{port}/hook"
