@@ -69,10 +69,10 @@ def test_whatever_is_offered_the_answer_has_a_safe_id(offered):
 def test_a_database_that_is_away_is_a_503_with_retry_after(client_with, monkeypatch, error):
     client = client_with("leads:read")
 
-    def fails(self):
+    def fails(*_):
         raise error
 
-    monkeypatch.setattr(LeadViewSet, "rows", fails)
+    monkeypatch.setattr(LeadViewSet, "pictures", fails)
     answer = client.get("/public/leads")
     assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
     assert answer["Retry-After"] == "5"
@@ -82,10 +82,10 @@ def test_what_nobody_foresaw_tells_nothing_of_itself(client_with, monkeypatch):
     client = client_with("leads:read")
     client.raise_errors(False)
 
-    def fails(self):
+    def fails(*_):
         raise RuntimeError("the secret reason")
 
-    monkeypatch.setattr(LeadViewSet, "rows", fails)
+    monkeypatch.setattr(LeadViewSet, "pictures", fails)
     answer = client.get("/public/leads")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert b"secret" not in answer.content
