@@ -14,6 +14,7 @@ from django.db import connection
 
 from apikeys.throttling import BUCKETS, LocalBuckets
 from calliyo.celery import app as celery_app
+from tests import languages
 from tests.clients import public_client
 from tests.processes import (
     Receiver,
@@ -50,6 +51,10 @@ def _refuse_the_world(event: str, args: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_refuse_the_world)
+
+
+def pytest_report_header() -> str:
+    return languages.report()
 
 
 @pytest.fixture(scope="session")

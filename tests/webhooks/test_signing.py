@@ -109,7 +109,14 @@ def test_our_own_check_accepts_its_own_and_nothing_changed(secret: str, body: by
 
 
 @pytest.mark.parametrize(
-    "header", ["", "v1=ab", "t=,v1=ab", "t=x,v1=ab", "t=1,t=2,v1=ab", "t=1", "t=²,v1=ab", "é"]
+    "header",
+    ["", "v1=ab", "t=,v1=ab", "t=x,v1=ab", "t=1,t=2,v1=ab", "t=1", "t=²,v1=ab", "é", f"t={'9' * 5000},v1=ab"],
 )
 def test_a_broken_signature_header_holds_nothing(header: str) -> None:
     assert not calliyo_signature_holds(header, secret=SECRET, body=BODY, now=1)
+
+
+@pytest.mark.parametrize("time", ["", "x", "²", "9" * 5000])
+def test_a_broken_time_of_standard_webhooks_holds_nothing(time: str) -> None:
+    headers = {"webhook-id": "evt_1", "webhook-timestamp": time, "webhook-signature": "v1,ab"}
+    assert not standard_signature_holds(headers, secret=SECRET, body=BODY, now=1)
