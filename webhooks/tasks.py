@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from webhooks import chores, last_day, notices, pruning, resending
+from webhooks import backlog, chores, last_day, notices, pruning, resending
 from webhooks.delivery import worker
 from webhooks.delivery.clock import database_now
 
@@ -17,13 +17,15 @@ def poke(webhook_ids: list[int]) -> None:
 def clean_up() -> None:
     """What deleted and turned-off webhooks have left behind, secrets whose overlap is over, notices that are owed.
 
-    And what people ordered to be sent again, where it was too much for one request.
+    And what people ordered to be sent again, where it was too much for one request; and a line on what waits, for
+    those who watch the log.
     """
     chores.delete_leftovers()
     chores.mark_missed()
     chores.forget_previous_secrets()
     notices.send_owed()
     resending.carry_on()
+    backlog.tell()
 
 
 @shared_task(name="webhooks.prune", ignore_result=True)
