@@ -136,11 +136,11 @@ def _newest_ids(questions: Sequence[QuerySet[Any]], limit: int) -> list[int]:
         return []
     parts, parameters = _compiled(question.values("pk")[:limit] for question in questions)
     answers = " UNION ALL ".join(
-        f"SELECT id FROM ({part}) AS answer_{number}"  # noqa: S608  # compiled by Django
+        f"SELECT pk FROM ({part}) AS answer_{number}"  # noqa: S608  # compiled by Django
         for number, part in enumerate(parts)
     )
     with connection.cursor() as cursor:
-        cursor.execute(f"{answers} ORDER BY id DESC LIMIT {int(limit)}", parameters)
+        cursor.execute(f"{answers} ORDER BY pk DESC LIMIT {int(limit)}", parameters)
         return [pk for (pk,) in cursor.fetchall()]
 
 

@@ -315,7 +315,6 @@ class Attempt(models.Model):
         return f"attempt {self.number} of delivery {self.delivery_id}"
 
 
-<<<<<<< HEAD
 class AttemptOutcome(models.TextChoices):
     DELIVERED = "delivered"
     FAILED = "failed"
@@ -351,7 +350,7 @@ class QuarterHour(models.Model):
 class ResendOrder(models.Model):
     """Somebody's wish to send again what failed, where it is too much for one request: `webhooks.resending`.
 
-    Kept until all is queued, so that a worker that dies or a message that is lost only delays it.
+    Kept until all is queued, so that a process that dies only delays it.
     """
 
     webhook = models.ForeignKey(
@@ -366,7 +365,8 @@ class ResendOrder(models.Model):
 
     def __str__(self) -> str:
         return f"{self.queued} of {self.events} to webhook {self.webhook_id}"
-=======
+
+
 class Tally(models.Model):
     """A number that only grows: what all workers have counted (`webhooks.tallies`)."""
 
@@ -380,4 +380,3 @@ class Tally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.label}: {self.value:g}"
->>>>>>> main
