@@ -83,6 +83,9 @@ def create_api_key(
         scopes=key.scopes,
         expires_at=key.expires_at,
         rate_limit=key.rate_limit,
+        allowed_addresses=key.allowed_addresses,
+        allowed_origins=key.allowed_origins,
+        manage_webhooks=key.manage_webhooks,
     )
     return MintedKey(key=key, token=token.text)
 

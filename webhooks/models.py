@@ -143,6 +143,12 @@ class EndpointState(models.Model):
     )
     lease_number = models.BigIntegerField(default=0)
     lease_holder = models.CharField(max_length=100, blank=True)
+    taken_from = models.CharField(
+        max_length=100,
+        blank=True,
+        db_default="",
+        help_text="the holder before, where it let the lease run out",
+    )
     leased_until = MomentField(null=True)
     last_sequence = models.BigIntegerField(default=0)
     health = models.CharField(
@@ -296,3 +302,18 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} of delivery {self.delivery_id}"
+
+
+class Tally(models.Model):
+    """A number that only grows: what all workers have counted (`webhooks.tallies`)."""
+
+    name = models.CharField(max_length=40)
+    label = models.CharField(max_length=40, blank=True)
+    value = models.FloatField()
+
+    class Meta:
+        verbose_name_plural = "tallies"
+        constraints = [models.UniqueConstraint(fields=["name", "label"], name="tally_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.label}: {self.value:g}"

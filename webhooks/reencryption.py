@@ -2,15 +2,19 @@
 
 from dataclasses import dataclass
 
+from apikeys.idempotency import reencrypt_answers
+from calliyo.encryption import Undecryptable, under_newest_key
 from webhooks.models import Webhook
-from webhooks.secrets import UndecryptableSecret, under_newest_key
 
 _FIELDS = ("secret", "previous_secret", "headers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reencrypted:
-    """How many values there are, how many were (or would be) moved, and whose no field key opens (webhooks' ids)."""
+    """How many values there are, how many were (or would be) moved, and whose no field key opens (webhooks' ids).
+
+    Kept answers that no key opens are not told: a day later they are gone.
+    """
 
     checked: int
     changed: int
@@ -19,7 +23,7 @@ class Reencrypted:
 
 def reencrypt_secrets(*, dry_run: bool = False) -> Reencrypted:
     """Moves every value, one by one, while everything else goes on; doing it twice changes nothing more."""
-    checked = changed = 0
+    checked, changed = reencrypt_answers(dry_run=dry_run)
     undecryptable: list[int] = []
     for row in Webhook.objects.order_by("pk").values("pk", *_FIELDS).iterator(chunk_size=500):
         for name in _FIELDS:
@@ -28,7 +32,7 @@ def reencrypt_secrets(*, dry_run: bool = False) -> Reencrypted:
             checked += 1
             try:
                 new = under_newest_key(row[name])
-            except UndecryptableSecret:
+            except Undecryptable:
                 undecryptable.append(row["pk"])
                 continue
             if new is not None and (dry_run or _replaced(row["pk"], name, row[name], new)):
