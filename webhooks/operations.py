@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 from apikeys.audit import record as audit
 from apikeys.models import APIKey
 from calliyo.actor import SYSTEM, acting_as, current_actor
-from calliyo.unit_of_work import unit_of_work
+from calliyo.unit_of_work import current_unit, unit_of_work
 from leads.pictures import moment
 from webhooks import rotation, secrets
 from webhooks.body import body_for
@@ -23,11 +23,12 @@ from webhooks.delivery.configured import configured_sender
 from webhooks.delivery.endpoint import clean_slate
 from webhooks.delivery.send import AttemptResult
 from webhooks.delivery.sequence import latest_position
-from webhooks.delivery.target import target_of
+from webhooks.delivery.target import HIDDEN, opened_headers, target_of
 from webhooks.missed import missed_events
 from webhooks.models import Delivery, DeliveryState, EndpointState, OffReason, Ordering, Webhook
 from webhooks.rotation import EarlierSecret
 from webhooks.samples import sample_payload
+from webhooks.secrets import UndecryptableSecret
 from webhooks.validation import (
     GENERATE,
     InvalidSubscription,
@@ -62,7 +63,7 @@ def subscribe(  # noqa: PLR0913 (a webhook has so many parts)
     Raises `InvalidUrl`, `InvalidSecret`, `MissingEventScope` and `InvalidSubscription`, each with its field.
     """
     actor = current_actor()
-    now = database_now()
+    now = _stamp()
     kept_secret, kept_headers = checked_secret(secret), checked_headers(headers)
     webhook = Webhook(
         api_key=api_key,
@@ -83,7 +84,7 @@ def subscribe(  # noqa: PLR0913 (a webhook has so many parts)
         _set_off(webhook, OffReason.BY_HAND, now)
     webhook.save(force_insert=True)
     EndpointState.objects.create(webhook=webhook)
-    _audit(webhook, "webhook.created", host=_host(url), events=webhook.events, has_secret=bool(kept_secret))
+    _audit(webhook, "webhook.created", active=active, **_told(webhook))
     return webhook
 
 
@@ -95,12 +96,16 @@ def change_webhook(*, webhook: Webhook, **changes: Any) -> Webhook:
     """
     webhook = _locked(webhook.pk)
     switch = changes.pop("active", None)
-    told: dict[str, Any] = {}
+    before = _told(webhook)
     for name, value in changes.items():
-        _change(webhook, name, value, told)
+        _change(webhook, name, value)
     if changes:
         _save(webhook)
-        _audit(webhook, "webhook.changed", fields=sorted(changes), **told)
+        told = _told(webhook)
+        differences = {
+            name: {"from": before[name], "to": told[name]} for name in told if told[name] != before[name]
+        }
+        _audit(webhook, "webhook.changed", fields=sorted(changes), **differences)
     if switch is not None and switch != webhook.active:
         return turn_on(webhook=webhook) if switch else turn_off(webhook=webhook)
     return webhook
@@ -134,7 +139,7 @@ def rotate_secret(
 def delete_webhook(*, webhook: Webhook) -> None:
     """Deletes it, for good: nothing is sent from now on; its deliveries go in batches, by a task."""
     webhook = _locked(webhook.pk)
-    _audit(webhook, "webhook.deleted", host=_host(webhook.url))
+    _audit(webhook, "webhook.deleted", **_told(webhook))
     webhook.delete()
 
 
@@ -234,36 +239,62 @@ def _locked(webhook_id: int) -> Webhook:
 
 def _save(webhook: Webhook) -> None:
     webhook.version += 1
-    webhook.updated_at = database_now()
+    webhook.updated_at = _stamp()
     webhook.save()
 
 
-def _change(webhook: Webhook, name: str, value: Any, told: dict[str, Any]) -> None:
-    """Sets one checked value; `told` gets what the audit may show of it."""
+def _stamp() -> datetime:
+    """The running unit's moment, by which those who sync find what it wrote."""
+    unit = current_unit()
+    return database_now() if unit is None else unit.stamp()
+
+
+def _told(webhook: Webhook) -> dict[str, Any]:
+    """What the audit shows of a webhook: neither secrets nor the rest of its URL, which is often one."""
+    return {
+        "host": _host(webhook.url),
+        "events": webhook.events,
+        "has_secret": bool(webhook.secret),
+        "headers": _header_names(webhook),
+        "ordering": webhook.ordering,
+        "skip_own": webhook.skip_own,
+        "rate_limit": webhook.rate_limit,
+    }
+
+
+def _header_names(webhook: Webhook) -> list[str] | None:
+    """The names of the headers that are sent along; None where no field key opens them."""
+    try:
+        return sorted(opened_headers(webhook.headers))
+    except UndecryptableSecret:
+        return None
+
+
+def _change(webhook: Webhook, name: str, value: Any) -> None:
+    """Sets one checked value."""
     match name:
         case "url":
             if value != webhook.url:
                 # Another endpoint: what the one before did is not held against it.
                 EndpointState.objects.filter(webhook=webhook).update(**clean_slate())
             webhook.url = checked_url(value)
-            told["host"] = _host(value)
         case "events":
-            webhook.events = told["events"] = checked_events(value, webhook.api_key)
+            webhook.events = checked_events(value, webhook.api_key)
         case "secret":
             secret = checked_secret(value)
             _let_go_if_undecryptable(webhook)
             webhook.secret = secrets.encrypt(secret) if secret else ""
             rotation.keep(webhook, [])
-            told["has_secret"] = bool(secret)
         case "headers":
+            headers = _with_kept(checked_headers(value), webhook)
             _let_go_if_undecryptable(webhook)
-            webhook.headers = _encrypted(checked_headers(value))
+            webhook.headers = _encrypted(headers)
         case "ordering":
-            webhook.ordering = told["ordering"] = checked_ordering(value)
+            webhook.ordering = checked_ordering(value)
         case "rate_limit":
-            webhook.rate_limit = told["rate_limit"] = checked_rate_limit(value)
+            webhook.rate_limit = checked_rate_limit(value)
         case "skip_own":
-            webhook.skip_own = told["skip_own"] = bool(value)
+            webhook.skip_own = bool(value)
         case _:
             raise InvalidSubscription(f"A webhook has no {name!r} that can be changed.", field=name)
 
@@ -298,6 +329,14 @@ def _let_go_if_undecryptable(webhook: Webhook) -> None:
     stored = (webhook.secret, *earlier, webhook.headers)
     if not all(secrets.opens(each) for each in stored if each):
         EndpointState.objects.filter(webhook=webhook).update(paused_until=None)
+
+
+def _with_kept(headers: dict[str, str], webhook: Webhook) -> dict[str, str]:
+    """A value that is hidden from readers stays what it is when it comes back as it was shown."""
+    if HIDDEN not in headers.values():
+        return headers
+    kept = opened_headers(webhook.headers)
+    return {name: kept.get(name, HIDDEN) if value == HIDDEN else value for name, value in headers.items()}
 
 
 def _encrypted(headers: dict[str, str]) -> str:

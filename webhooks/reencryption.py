@@ -4,15 +4,19 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
+from apikeys.idempotency import reencrypt_answers
+from calliyo.encryption import Undecryptable, under_newest_key
 from webhooks.models import Webhook
-from webhooks.secrets import UndecryptableSecret, under_newest_key
 
 _FIELDS = ("secret", "headers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reencrypted:
-    """How many values there are, how many were (or would be) moved, and whose no field key opens (webhooks' ids)."""
+    """How many values there are, how many were (or would be) moved, and whose no field key opens (webhooks' ids).
+
+    Kept answers that no key opens are not told: a day later they are gone.
+    """
 
     checked: int
     changed: int
@@ -21,7 +25,7 @@ class Reencrypted:
 
 def reencrypt_secrets(*, dry_run: bool = False) -> Reencrypted:
     """Moves every value, one by one, while everything else goes on; doing it twice changes nothing more."""
-    checked = changed = 0
+    checked, changed = reencrypt_answers(dry_run=dry_run)
     undecryptable: list[int] = []
     rows = Webhook.objects.order_by("pk").values("pk", *_FIELDS, "previous_secrets")
     for row in rows.iterator(chunk_size=500):
@@ -32,7 +36,7 @@ def reencrypt_secrets(*, dry_run: bool = False) -> Reencrypted:
             checked += 1
             try:
                 new = under_newest_key(value)
-            except UndecryptableSecret:
+            except Undecryptable:
                 undecryptable.append(row["pk"])
                 continue
             if new is not None and (dry_run or _replaced(row["pk"], name, value, new)):

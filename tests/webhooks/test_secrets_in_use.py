@@ -10,6 +10,7 @@ from cryptography.fernet import Fernet
 from django.core.management import call_command
 from pytest_django import Settings
 
+from calliyo import encryption
 from tests.processes import Receiver, wait_until
 from tests.webhooks.engines import new_lead, new_webhook, running_engine, states
 from webhooks import secrets
@@ -173,7 +174,7 @@ def test_what_is_rotated_meanwhile_is_not_overwritten(
 
     def meanwhile(value: str) -> str | None:
         change_webhook(webhook=webhook, secret="typed in this moment")
-        return secrets.under_newest_key(value)
+        return encryption.under_newest_key(value)
 
     monkeypatch.setattr("webhooks.reencryption.under_newest_key", meanwhile)
     assert reencrypt_secrets().changed == 0
