@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('webhooks', '0005_tallies'),
+        ('webhooks', '0006_previous_secrets'),
     ]
 
     operations = [
