@@ -186,6 +186,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "django_filters",
     "drf_spectacular",
+    "django_htmx",  # its static file is htmx itself
 ]
 MIDDLEWARE = [
     "calliyo.api.request_id.RequestIdMiddleware",
@@ -199,6 +200,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "leads.actors.StaffActorMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
 ]
 ROOT_URLCONF = "calliyo.urls"
 WSGI_APPLICATION = "calliyo.wsgi.application"

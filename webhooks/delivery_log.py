@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import connection
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 
 from leads.models import Lead
 from leads.phone_search import phone_condition
 from webhooks.catalogue import EventType
-from webhooks.models import Attempt, Delivery, DeliveryState
+from webhooks.models import Attempt, Delivery, DeliveryState, Event
 
 PAGE: Final = 50
 COUNTED: Final = 10_000
@@ -42,7 +42,7 @@ class Filters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Some deliveries, newest first, each with `last_ms`: how long its latest attempt took.
+    """Some deliveries, newest first, each with `last_ms`, how long its latest attempt took, and `event_kept`.
 
     `more`: older ones follow.
     """
@@ -55,7 +55,10 @@ def page_of(webhook_id: int, filters: Filters, *, before: int | None = None, siz
     """The newest deliveries (older than the delivery `before`), in two queries, three where a lead is looked for."""
     ids = _newest_ids(list(_questions(webhook_id, filters, before)), size + 1)
     latest = Attempt.objects.filter(delivery_id=OuterRef("pk")).order_by("-number", "-id").values("total_ms")
-    rows = Delivery.objects.filter(pk__in=ids[:size]).defer("body").annotate(last_ms=Subquery(latest[:1]))
+    rows = Delivery.objects.filter(pk__in=ids[:size]).defer("body")
+    rows = rows.annotate(
+        last_ms=Subquery(latest[:1]), event_kept=Exists(Event.objects.filter(pk=OuterRef("event_id")))
+    )
     return Page(deliveries=list(rows.order_by("-pk")) if ids else [], more=len(ids) > size)
 
 

@@ -14,6 +14,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
+from django_htmx.middleware import HtmxDetails
 
 from leads.models import Role, User
 
@@ -27,6 +28,7 @@ class AdminRequest(HttpRequest):
     """A request that `settings_view` let through: its user is a company admin."""
 
     user: User
+    htmx: HtmxDetails
 
 
 View = Callable[Concatenate[AdminRequest, P], HttpResponse]

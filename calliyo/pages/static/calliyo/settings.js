@@ -81,7 +81,7 @@ for (const form of document.querySelectorAll("form[data-guard]")) {
 addEventListener("beforeunload", (event) => {
     if (!leavingIsFine && (typed || overlay?.hasAttribute("data-holds-token"))) event.preventDefault();
 });
-for (const form of document.querySelectorAll("form[method=post]")) {
+for (const form of document.querySelectorAll("form[method=post]:not([hx-post])")) {
     form.addEventListener("submit", (event) => {
         if (form.dataset.sent) {
             event.preventDefault();
@@ -120,6 +120,9 @@ if (scopes) {
         if (question === asked) document.getElementById("in-words").replaceChildren(...words.body.childNodes);
     });
 }
+
+// ── Where the reader is, so that the server writes times by his clock ─────────────────────────────────────────
+document.cookie = `calliyo_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/settings; max-age=31536000; samesite=lax${location.protocol === "https:" ? "; secure" : ""}`;
 
 // ── Times on hover are the reader's own ───────────────────────────────────────────────────────────────────────
 for (const time of document.querySelectorAll("time[datetime]")) {
