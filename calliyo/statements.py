@@ -3,12 +3,13 @@
 A query set that is built and compiled anew costs a list more than reading its rows does.
 """
 
+import select
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias, cast
 
 import psycopg
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models.expressions import Expression
 from psycopg.adapt import Buffer, Loader
 from psycopg.pq import Format
@@ -19,16 +20,31 @@ PsycopgConnection: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 
 def fetch(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     """The rows that the statement gives. On other databases an ordinary statement."""
-    if connection.vendor != "postgresql" or connection.queries_logged or connection.execute_wrappers:
+    database = connections[DEFAULT_DB_ALIAS]  # looked up once: `connection` looks it up for each attribute
+    if database.vendor != "postgresql" or database.queries_logged or database.execute_wrappers:
         return fetch_once(sql, parameters)
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    psycopg_connection = connection.connection
+    _close_if_hung_up(database)
+    database.ensure_connection()
+    psycopg_connection = database.connection
     if psycopg_connection.prepare_threshold is None:
         _make_ready(psycopg_connection)
-    with connection.wrap_database_errors, psycopg.Cursor(psycopg_connection) as cursor:
-        # Binary: the driver reads times in C. Of text, Django has them read in Python, which takes longer than the rest.
+    with database.wrap_database_errors, psycopg.Cursor(psycopg_connection) as cursor:
+        # Binary: the driver reads times in C. Django has those of text read in Python, which costs more than the rest.
         return cursor.execute(sql, parameters, prepare=True, binary=True).fetchall()
+
+
+def _close_if_hung_up(database: Any) -> None:
+    """Django's health check of a kept connection without its round trip.
+
+    Nobody has asked anything yet, so what can be read is a farewell, or the end of the stream.
+    """
+    if database.connection is None or not database.health_check_enabled or database.health_check_done:
+        return
+    waiting = select.poll()
+    waiting.register(database.connection.fileno(), select.POLLIN)
+    if waiting.poll(0):
+        database.close_if_health_check_failed()
+    database.health_check_done = True
 
 
 def _make_ready(psycopg_connection: PsycopgConnection) -> None:
