@@ -82,6 +82,29 @@ def test_a_change_that_commits_late_is_read_next_time(client):
     assert (kept[late.pk]["source"], kept[other.pk]["source"]) == ("late", "early")
 
 
+def test_a_change_whose_stamp_is_the_very_moment_of_as_of_is_read_next_time(client):
+    late = LeadFactory()
+    wrote, edge, may_commit = threading.Event(), [], threading.Event()
+
+    def write_late():
+        with unit_of_work():
+            Lead.objects.filter(pk=late.pk).update(source="late")
+            wrote.set()
+            assert may_commit.wait(PATIENCE)
+            with connection.cursor() as cursor:  # the earliest stamp that this transaction could have
+                cursor.execute("UPDATE leads_lead SET updated_at = %s WHERE id = %s", [edge[0], late.pk])
+
+    writer = in_thread(write_late)
+    assert wrote.wait(PATIENCE)
+    kept = {}
+    edge.append(synced(client, kept, None))
+    may_commit.set()
+    writer.result(PATIENCE)
+    time.sleep(0.01)
+    synced(client, kept, edge[0])
+    assert (kept[late.pk]["source"], kept[late.pk]["updated_at"]) == ("late", edge[0])
+
+
 def test_an_open_reader_or_an_idle_transaction_holds_nobody_back(client):
     lead = LeadFactory()
     began, may_end = threading.Event(), threading.Event()
