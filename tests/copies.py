@@ -1,7 +1,7 @@
 """A reader's copy of a list, kept in step by the six lines of `docs/sync.md` and by nothing else."""
 
 import json
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import requests
 
@@ -19,11 +19,13 @@ class Copy:
         self.place = {"updated_after": BEGINNING, "deleted_after": BEGINNING}
         self.told = 0
         self._address = address
-        self._code = compile(SIX_LINES.replace("/public/leads", f"/public/{resource}"), "docs/sync.md", "exec")
+        self._code = compile(
+            SIX_LINES.replace("/public/leads", f"/public/{resource}"), "docs/sync.md", "exec"
+        )
         self._calliyo = requests.Session()
         self._calliyo.headers.update({"Authorization": f"Bearer {token}", "Accept": "application/x-ndjson"})
 
-    def __enter__(self) -> "Copy":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

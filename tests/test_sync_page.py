@@ -58,7 +58,7 @@ def test_a_copy_is_whole_from_the_first_run_and_follows_every_way_of_writing(cop
     tag = Tag.objects.create(name="hot")
     for write in (
         lambda: Lead.objects.update(source="bulk"),
-        lambda: leads[1].delete(),
+        leads[1].delete,
         lambda: leads[2].tags.add(tag),
         lambda: Tag.objects.get().delete(),
         lambda: client.post("/public/leads", {"first_name": "New", "phone": "98765 43210"}),

@@ -183,7 +183,7 @@ LEADS, SECONDS = 1_200, 6.0
 class Writing:
     """What eight writers do at once, each in a unit of work that may stay open for a while, or be rolled back."""
 
-    def __init__(self, seed, tags):
+    def __init__(self, seed, tags) -> None:
         self.chance = random.Random(seed)
         self.tags = tags
         self.writes = (
@@ -211,7 +211,9 @@ class Writing:
         return str(self.chance.random())
 
     def some(self, count):
-        return Lead.objects.filter(pk__in=self.chance.sample(list(Lead.objects.values_list("pk", flat=True)), count))
+        return Lead.objects.filter(
+            pk__in=self.chance.sample(list(Lead.objects.values_list("pk", flat=True)), count)
+        )
 
     def change_one(self):
         lead = self.some(1).select_for_update(no_key=True).first()
@@ -256,9 +258,7 @@ def test_readers_beside_eight_writers_end_with_every_rows_last_state(client, liv
     LeadFactory.create_batch(LEADS)
     tags = [Tag.objects.create(name=f"tag {number}") for number in range(5)]
     end = time.monotonic() + SECONDS
-    writers = [
-        in_thread(partial(Writing(100 * seed + number, tags).go_on_until, end)) for number in range(8)
-    ]
+    writers = [in_thread(partial(Writing(100 * seed + number, tags).go_on_until, end)) for number in range(8)]
     paged, as_of, rounds, before = {}, None, 0, set()
     with Copy(live_server.url, client.token) as copy:
         while time.monotonic() < end:
