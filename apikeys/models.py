@@ -86,6 +86,9 @@ class IdempotencyRecord(models.Model):
     status = models.PositiveSmallIntegerField("HTTP status", null=True, blank=True)
     headers = models.JSONField(default=dict, blank=True)
     body = models.BinaryField(null=True, blank=True)
+    sealed = models.BooleanField(
+        "body is encrypted", default=False, db_default=False, help_text="it may hold a secret"
+    )
     created_at = MomentField(db_default=Now())
     finished_at = MomentField(null=True, blank=True)
 

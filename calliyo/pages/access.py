@@ -20,6 +20,9 @@ from leads.models import Role, User
 P = ParamSpec("P")
 
 
+PANELS = ("scopes", "webhooks", "usage")
+
+
 class AdminRequest(HttpRequest):
     """A request that `settings_view` let through: its user is a company admin."""
 
@@ -38,6 +41,11 @@ def is_company_admin(user: AbstractBaseUser | AnonymousUser) -> bool:
 def api_tab_address() -> str:
     """The API tab, without anything open over it."""
     return f"{reverse('pages:settings')}?tab=api"
+
+
+def panel_address(key_id: int, panel: str) -> str:
+    """One of `PANELS` of a key's drawer."""
+    return f"{api_tab_address()}&key={key_id}&panel={panel}"
 
 
 def settings_view(view: View[P]) -> Guarded[P]:
