@@ -153,7 +153,7 @@ class RedisBuckets:
         return Level(allowed=bool(allowed), left=float(left))
 
     def _run(self, key: str, *arguments: float) -> tuple[int, bytes]:
-        """What the script says; sent as it is, as the client's own way there costs each request more than the script."""
+        """What the script says; sent plainly, as the client's own way there costs each request more than the script."""
         connection = self._connections.get_connection()
         try:
             connection.send_command("EVALSHA", self._script.sha, 1, key, *arguments)  # type: ignore[no-untyped-call]
