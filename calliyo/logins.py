@@ -15,4 +15,4 @@ def address_of(request: HttpRequest) -> str:
 def name_of(request: HttpRequest, credentials: Mapping[str, str] | None) -> str:
     """The name as it is looked up: in any case, so that `Priya` is no fresh start after `priya`."""
     typed = (credentials or request.POST).get("username") or ""
-    return typed.strip().casefold()[:255]
+    return typed.replace("\0", "").strip().casefold()[:255]
