@@ -31,6 +31,14 @@ for (const lost of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
 }
 document.addEventListener("htmx:afterOnLoad", () => show("offline", false));
 
+// Leaving the page ends what is under way, which is no fault that anybody should read of.
+const underWay = new Set();
+document.addEventListener("htmx:beforeSend", (event) => underWay.add(event.detail.xhr));
+document.addEventListener("htmx:afterRequest", (event) => underWay.delete(event.detail.xhr));
+addEventListener("pagehide", () => {
+    for (const xhr of underWay) xhr.onabort = xhr.onerror = xhr.ontimeout = null;
+});
+
 // ── The focus stays where it was when the list is replaced ────────────────────────────────────────────────────
 let focused = "";
 document.addEventListener("htmx:beforeSwap", (event) => {
