@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Any, Final, Protocol, TypeAlias, cast
+from typing import Any, ClassVar, Final, Protocol, TypeAlias, cast
 
 import orjson
 from django.conf import settings
@@ -22,6 +22,7 @@ from calliyo.api.lists import Listing, one_row
 from calliyo.api.parameters import check_parameters
 from calliyo.api.parsers import MAX_BODY_BYTES
 from calliyo.api.problems import Refusal
+from calliyo.errors import DomainError
 from calliyo.unit_of_work import unit_of_work
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -39,6 +40,8 @@ class ApiView(APIView):
     """A view under `/public/`: the rate limit first, then the scope, then the body, then the work."""
 
     metadata_class = None  # OPTIONS is answered below
+    # The rules that its writes may break, for the API's description.
+    refusals: ClassVar[tuple[type[DomainError], ...]] = ()
     _unreadable: Exception | None = None
 
     @property

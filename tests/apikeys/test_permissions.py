@@ -5,7 +5,7 @@ from django.core.checks import run_checks
 from django.test import RequestFactory
 
 from apikeys.checks import every_public_route_declares_its_scope, public_routes
-from apikeys.permissions import ANY_KEY, AnyOf, HasScope, needed_scopes
+from apikeys.permissions import ANY_KEY, OPEN, AnyOf, HasScope, needed_scopes
 from apikeys.scopes import Access, Resource, Scope, scope_for
 from calliyo.api.views import ApiView
 from tests.clients import public_client
@@ -31,7 +31,7 @@ SERVED.remove(("/public/leads/1", "DELETE"))
 
 def addresses():
     for route, view in public_routes():
-        path = "/" + route.replace("(?P<pk>[^/]+)", "1").replace("^", "").replace("/?$", "")
+        path = "/" + route.replace("(?P<pk>[^/]+)", "1").replace("^", "").replace("/?$", "").replace("\\", "")
         yield path, view.resource
 
 
@@ -39,6 +39,10 @@ def test_the_routes_are_the_nine_resources_the_events_and_me():
     found = {path for path, _ in addresses()}
     wanted = {f"/public/{resource}{end}" for resource in (*Resource, "events") for end in ("", "/1")}
     assert wanted | {"/public/me"} <= found
+    assert {path for path, resource in addresses() if resource is OPEN} == {
+        "/public/openapi.json",
+        "/public/docs",
+    }
 
 
 @pytest.mark.parametrize("scope", [None, *Scope])
@@ -59,6 +63,8 @@ def granted(answer):
 
 
 def expected(path, method, resource, scope):
+    if resource is OPEN:
+        return "open" if method in {"GET", "HEAD"} else 405
     if method == "OPTIONS":
         return "open"
     if resource is ANY_KEY:
@@ -131,7 +137,7 @@ def test_what_any_of_several_scopes_opens_names_all_of_them_when_it_refuses(db):
 def test_every_route_passes_the_system_check():
     assert not [problem for problem in run_checks(tags=["api"]) if problem.id.startswith("apikeys.")]
     for _, view in public_routes():
-        assert HasScope in view.permission_classes
+        assert view.resource is OPEN or HasScope in view.permission_classes
 
 
 def test_the_system_check_names_routes_without_a_scope_or_a_guard(monkeypatch):
