@@ -70,9 +70,8 @@ class PublicSchema(AutoSchema):
         if self.told.summary:
             return self.told.summary
         verb = _VERBS[self.action][1]
-        noun = self._words()
-        article = "an" if noun[0] in "aeiou" else "a"
-        return f"{verb} {self._path_words()}" if self.action == "list" else f"{verb} {article} {noun}"
+        line = f"{verb} {self._path_words()}" if self.action == "list" else f"{verb} a {self._words()}"
+        return line.replace("follow up", "follow-up")
 
     def _path_words(self) -> str:
         return str(self.get_tags()[0]).replace("-", " ")

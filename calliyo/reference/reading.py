@@ -217,7 +217,7 @@ class Reader:
     def _types(self, schema: Schema) -> Iterator[str]:
         if "$ref" in schema:
             yield schema["$ref"].rpartition("/")[2]
-        for one in schema.get("anyOf", ()) or schema.get("allOf", ()):
+        for one in (one for word in ("anyOf", "oneOf", "allOf") for one in schema.get(word, ())):
             yield from self._types(one)
         kinds = schema.get("type", [])
         for kind in [kinds] if isinstance(kinds, str) else kinds:

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from pprint import pformat
 from typing import Any, Final
 
 _IDS: Final = "1042"
@@ -47,7 +48,7 @@ def _curl(call: Call) -> str:
     if call.method == "POST":
         lines.append('  -H "Idempotency-Key: $(uuidgen)"')
     if call.body is not None:
-        text = json.dumps(call.body, ensure_ascii=False).replace("'", "'\\''")
+        text = json.dumps(call.body, ensure_ascii=False, indent=2).replace("'", "'\\''").replace("\n", "\n  ")
         lines += ['  -H "Content-Type: application/json"', f"  -d '{text}'"]
     return " \\\n".join(lines)
 
@@ -59,7 +60,7 @@ def _python(call: Call) -> str:
     arguments = [f'"{call.url}"', f"headers={{{', '.join(headers)}}}"]
     if call.body is not None:
         # JSON's true, false and null are no words of Python.
-        arguments.append(f"json={call.body!r}")
+        arguments.append(f"json={pformat(call.body, sort_dicts=False, width=70)}".replace("\n", "\n    "))
     arguments.append("timeout=30")
     imports = ["import os"] + (["import uuid"] if call.method == "POST" else [])
     show = "print(answer.status_code)" if call.method == "DELETE" else "print(answer.json())"
@@ -89,7 +90,8 @@ def _javascript(call: Call) -> str:
         lines.append(f'  method: "{call.method}",')
     lines += ["  headers: {", *headers, "  },"]
     if call.body is not None:
-        lines.append(f"  body: JSON.stringify({json.dumps(call.body, ensure_ascii=False)}),")
+        text = json.dumps(call.body, ensure_ascii=False, indent=2).replace("\n", "\n  ")
+        lines.append(f"  body: JSON.stringify({text}),")
     show = "console.log(answer.status);" if call.method == "DELETE" else "console.log(await answer.json());"
     return "\n".join([*lines, "});", "if (!answer.ok) throw new Error(await answer.text());", show])
 
@@ -105,7 +107,7 @@ def _php(call: Call) -> str:
         lines.append(f"    CURLOPT_CUSTOMREQUEST => '{call.method}',")
     lines += ["    CURLOPT_HTTPHEADER => [", *headers, "    ],"]
     if call.body is not None:
-        text = json.dumps(call.body, ensure_ascii=False).replace("\\", "\\\\").replace("'", "\\'")
+        text = json.dumps(call.body, ensure_ascii=False, indent=2).replace("\\", "\\\\").replace("'", "\\'")
         lines.append(f"    CURLOPT_POSTFIELDS => '{text}',")
     return "\n".join(
         [

@@ -17,7 +17,8 @@ for (const link of links.values()) link.addEventListener("click", () => { if (na
 const inSight = new Set();
 const watcher = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) isIntersecting ? inSight.add(target) : inSight.delete(target);
-    const here = [...inSight].sort((one, other) => one.getBoundingClientRect().top - other.getBoundingClientRect().top).pop();
+    const places = [...inSight].map((section) => [section.getBoundingClientRect().top, section]).sort(([one], [other]) => one - other);
+    const [, here] = places.find(([top]) => top >= 0) ?? places.at(-1) ?? [];
     if (!here) return;
     for (const link of links.values()) link.removeAttribute("aria-current");
     const link = links.get(here.id);
@@ -188,7 +189,7 @@ async function send(form, found) {
         status.className = `pill ${answer.status < 400 ? "good" : answer.status < 500 ? "warn" : "bad"}`;
         outcome.querySelector("[data-time]").textContent = `${Math.round(performance.now() - began)} ms`;
         outcome.querySelector("[data-headers]").textContent = [...answer.headers].map(([name, value]) => `${name}: ${value}`).join("\n");
-        outcome.querySelector("[data-body]").textContent = pretty(text);
+        outcome.querySelector("[data-answer]").textContent = pretty(text);
         outcome.hidden = false;
         told.textContent = status.textContent;
     } catch (error) {
@@ -200,22 +201,22 @@ async function send(form, found) {
 for (const box of document.querySelectorAll("[data-try]")) {
     box.hidden = false;
     box.addEventListener("toggle", async () => {
-        if (!box.open || box.querySelector("form")) return;
-        const form = document.getElementById("try").content.firstElementChild.cloneNode(true);
-        box.append(form);
+        if (!box.open || box.children.length > 1) return;
+        const content = document.createElement("div");
+        content.textContent = words.loading;
+        box.append(content);
         try {
             const found = (await operations()).get(box.dataset.try);
+            const form = document.getElementById("try").content.firstElementChild.cloneNode(true);
             build(form, box.dataset.try, found);
             form.addEventListener("submit", (event) => {
                 event.preventDefault();
                 send(form, found);
             });
+            content.replaceChildren(form);
         } catch {
             description = null;
-            form.remove();
-            const sorry = document.createElement("p");
-            sorry.textContent = words.badSchema;
-            box.append(sorry);
+            content.textContent = words.badSchema;
         }
     });
 }
