@@ -6,7 +6,7 @@ import pytest
 import time_machine
 
 from apikeys.models import APIKey
-from calliyo.pages.rendering import ZONE_COOKIE
+from calliyo.pages.viewer import COOKIE
 from tests.calliyo.conftest import TAB
 
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -32,7 +32,7 @@ def test_times_are_the_viewers(desk, key_with, cookie, spoken, exact):
             last_used_at=MORNING, expires_at=datetime(2031, 1, 31, 18, 30, tzinfo=UTC)
         )
         if cookie:
-            desk.client.cookies[ZONE_COOKIE] = cookie
+            desk.client.cookies[COOKIE] = cookie
         page = desk.see()
         assert f'title="{exact}">{spoken}</time>' in page
         assert "works through 31 Jan 2031" in page

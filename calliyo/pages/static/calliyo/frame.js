@@ -4,5 +4,5 @@
 {
     const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
     const secure = location.protocol === "https:" ? "; secure" : "";
-    if (zone) document.cookie = `timezone=${zone}; path=/settings; max-age=31536000; samesite=lax${secure}`;
+    if (zone) document.cookie = `calliyo_zone=${zone}; path=/settings; max-age=31536000; samesite=lax${secure}`;
 }
