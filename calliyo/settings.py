@@ -189,6 +189,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "calliyo.api.request_id.RequestIdMiddleware",
+    "apikeys.counting.CountCallsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -281,6 +282,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "apikeys.prune_idempotency_records",
         "schedule": crontab(minute="*/10"),
         "options": {"expires": 500},
+    },
+    "apikeys.prune_usage": {
+        "task": "apikeys.prune_usage",
+        "schedule": crontab(minute="29"),
+        "options": {"expires": 3000},
     },
     "calliyo.forget_expired_sessions": {
         "task": "calliyo.forget_expired_sessions",
