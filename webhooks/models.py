@@ -92,10 +92,14 @@ class Webhook(models.Model):
     url = models.CharField("URL", max_length=2000)
     events = models.JSONField(default=list)
     secret = models.TextField(blank=True, editable=False, help_text="encrypted")
-    previous_secret = models.TextField(
-        blank=True, editable=False, help_text="encrypted; signs too while it overlaps"
+    previous_secrets = models.JSONField(
+        default=list,
+        editable=False,
+        help_text="those that sign too, the newest first: secret (encrypted), until",
     )
-    previous_secret_until = MomentField(null=True, blank=True, editable=False)
+    previous_secret_until = MomentField(
+        null=True, blank=True, editable=False, help_text="when the last of them ends"
+    )
     headers = models.TextField(blank=True, editable=False, help_text="JSON object, encrypted")
     ordering = models.CharField(max_length=8, choices=Ordering.choices, default=Ordering.PER_LEAD)
     skip_own = models.BooleanField("skip the changes that its own key made", default=False)

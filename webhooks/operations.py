@@ -14,7 +14,8 @@ from apikeys.audit import record as audit
 from apikeys.models import APIKey
 from calliyo.actor import SYSTEM, acting_as, current_actor
 from calliyo.unit_of_work import current_unit, unit_of_work
-from webhooks import secrets
+from leads.pictures import moment
+from webhooks import rotation, secrets
 from webhooks.body import body_for
 from webhooks.catalogue import EventType
 from webhooks.delivery.clock import database_now
@@ -25,6 +26,7 @@ from webhooks.delivery.sequence import latest_position
 from webhooks.delivery.target import HIDDEN, opened_headers, target_of
 from webhooks.missed import missed_events
 from webhooks.models import Delivery, DeliveryState, EndpointState, OffReason, Ordering, Webhook
+from webhooks.rotation import EarlierSecret
 from webhooks.samples import sample_payload
 from webhooks.secrets import UndecryptableSecret
 from webhooks.validation import (
@@ -113,9 +115,10 @@ def change_webhook(*, webhook: Webhook, **changes: Any) -> Webhook:
 def rotate_secret(
     *, webhook: Webhook, secret: str = GENERATE, overlap: timedelta = DEFAULT_OVERLAP
 ) -> Webhook:
-    """A new secret; the one before signs too until `overlap` (0 to 7 days) is over.
+    """A new secret; the one before signs too until `overlap` (0 to 7 days) is over, those before it until theirs is.
 
-    There is one such secret: another rotation within the overlap ends that of the rotation before.
+    Without an overlap only the new one signs from now on. Raises `InvalidSubscription`, also where so many earlier
+    ones sign that another would be too many: none of them ends before the time that was promised.
     """
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         raise InvalidSubscription("An overlap is 0 to 7 days.", field="overlap")
@@ -124,11 +127,8 @@ def rotate_secret(
         raise InvalidSubscription("A rotation needs a new secret.", field="secret")
     webhook = _locked(webhook.pk)
     had_secret = bool(webhook.secret)
-    # A secret that no key opens can't sign any more: keeping it would hold the webhook for all of the overlap.
-    keeps = had_secret and overlap > timedelta(0) and secrets.opens(webhook.secret)
     _let_go_if_undecryptable(webhook)
-    webhook.previous_secret = webhook.secret if keeps else ""
-    webhook.previous_secret_until = database_now() + overlap if keeps else None
+    rotation.keep(webhook, _overlapping(webhook, overlap) if overlap else [])
     webhook.secret = secrets.encrypt(new)
     _save(webhook)
     _audit(webhook, "webhook.secret_rotated", had_secret=had_secret, until=webhook.previous_secret_until)
@@ -284,7 +284,7 @@ def _change(webhook: Webhook, name: str, value: Any) -> None:
             secret = checked_secret(value)
             _let_go_if_undecryptable(webhook)
             webhook.secret = secrets.encrypt(secret) if secret else ""
-            webhook.previous_secret, webhook.previous_secret_until = "", None
+            rotation.keep(webhook, [])
         case "headers":
             headers = _with_kept(checked_headers(value), webhook)
             _let_go_if_undecryptable(webhook)
@@ -307,9 +307,26 @@ def _set_off(webhook: Webhook, reason: OffReason, now: datetime) -> None:
     webhook.on_since = None
 
 
+def _overlapping(webhook: Webhook, overlap: timedelta) -> list[EarlierSecret]:
+    now = database_now()
+    earlier = rotation.those_that_open(webhook, now)
+    # A secret that no key opens can't sign any more: keeping it would hold the webhook for all of the overlap.
+    if webhook.secret and secrets.opens(webhook.secret):
+        earlier = [EarlierSecret(stored=webhook.secret, until=now + overlap), *earlier]
+    if len(earlier) > rotation.MOST:
+        first = min(each.until for each in earlier)
+        raise InvalidSubscription(
+            f"{rotation.MOST} earlier secrets sign still, the first of them until {moment(first)}."
+            " Wait until then, or rotate without an overlap.",
+            field="overlap",
+        )
+    return earlier
+
+
 def _let_go_if_undecryptable(webhook: Webhook) -> None:
     """Ends the hold on a webhook for what could not be decrypted: it is about to be replaced."""
-    stored = (webhook.secret, webhook.previous_secret, webhook.headers)
+    earlier = (each["secret"] for each in webhook.previous_secrets)
+    stored = (webhook.secret, *earlier, webhook.headers)
     if not all(secrets.opens(each) for each in stored if each):
         EndpointState.objects.filter(webhook=webhook).update(paused_until=None)
 

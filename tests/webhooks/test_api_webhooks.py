@@ -326,7 +326,8 @@ def test_a_new_secret_signs_beside_the_old_one_for_as_long_as_was_said(n8n):
     rotated = n8n.patch(path, {"secret": "generate", "secret_overlap_seconds": 3600}).json()
     assert rotated["secret"].startswith("whsec_")
     assert rotated["previous_secret_until"]
-    assert secrets.decrypt(Webhook.objects.get().previous_secret) == "sixteen letters!"
+    [earlier] = Webhook.objects.get().previous_secrets
+    assert secrets.decrypt(earlier["secret"]) == "sixteen letters!"
     at_once = n8n.patch(path, {"secret": "seventeen letters", "secret_overlap_seconds": 0}).json()
     assert at_once["previous_secret_until"] is None
     assert "secret" not in at_once

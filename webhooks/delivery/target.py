@@ -9,6 +9,7 @@ import orjson
 
 from webhooks import secrets
 from webhooks.models import Ordering, Webhook
+from webhooks.rotation import earlier_secrets
 from webhooks.signing import STANDARD_ID, STANDARD_TIMESTAMP, signature_headers
 
 USER_AGENT = "Calliyo-Webhooks/1"
@@ -68,9 +69,7 @@ def opened_headers(stored: str) -> dict[str, str]:
 
 def target_of(webhook: Webhook, now: datetime) -> Target:
     """The target of `webhook`, whose key is loaded; raises `UndecryptableSecret`."""
-    stored = [webhook.secret]
-    if webhook.previous_secret_until is not None and webhook.previous_secret_until > now:
-        stored.append(webhook.previous_secret)
+    stored = [webhook.secret, *(each.stored for each in earlier_secrets(webhook, now))]
     return Target(
         webhook_id=webhook.pk,
         api_key_id=webhook.api_key_id,
