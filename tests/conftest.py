@@ -12,6 +12,7 @@ import pytest
 from django.core.cache import cache
 from django.db import connection
 
+from apikeys.slots import SLOTS
 from apikeys.tally import TALLY
 from apikeys.throttling import BUCKETS, LocalBuckets
 from calliyo.celery import app as celery_app
@@ -77,6 +78,7 @@ def empty_cache():
     """Rate limits and the like start anew with each test."""
     cache.clear()
     TALLY.clear()
+    SLOTS.clear()
     if isinstance(BUCKETS, LocalBuckets):
         BUCKETS.clear()
 
