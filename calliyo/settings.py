@@ -327,6 +327,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["apikeys.permissions.HasScope"],
     "DEFAULT_THROTTLE_CLASSES": ["apikeys.throttling.TokenBucketThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["calliyo.api.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "calliyo.api.renderers.Negotiation",
     "DEFAULT_PARSER_CLASSES": [
         "calliyo.api.parsers.JSONParser",
         "calliyo.api.parsers.FormParser",
