@@ -146,7 +146,7 @@ def _told(operation: "PublicSchema", status: int) -> Schema:
     shape = operation.told.answers[status]
     name = operation.shape_name(shape)
     schema = operation.shape_schema(shape)
-    if name == operation.noun and operation.action in {"create", "partial_update"}:
+    if "version" in shape.members() and operation.action in {"create", "partial_update"}:
         return _object(operation, status, schema)
     more = ["Idempotent-Replayed"] if operation.method == "POST" else []
     more += ["ETag"] if operation.method == "GET" and operation.by_id else []
@@ -203,6 +203,8 @@ def _codes(operation: "PublicSchema") -> Iterator[str]:
     yield from (*_WITH_TOKEN, *_EVERYWHERE)
     if operation.view.resource is not ANY_KEY:
         yield "insufficient_scope"
+    if operation.manages_webhooks:
+        yield "webhooks_not_allowed"
     if operation.by_id:
         yield "not_found"
         if operation.method in {"PATCH", "DELETE"}:
@@ -216,4 +218,6 @@ def _codes(operation: "PublicSchema") -> Iterator[str]:
         yield from (rule.code for rule in operation.view.refusals)
     if operation.method == "POST":
         yield from (*_OF_REPEATS, "conflict", "too_large", "length_required")
+        if operation.view.answers_hold_secrets:
+            yield "answer_unreadable"
     yield from (rule.code for rule in operation.told.refusals)

@@ -108,6 +108,11 @@ _ALL: Final = (
         403, "origin_not_allowed", "This API key may not be used by web pages of this origin.",
         "A company admin can add the web site to the key's origins.",
     ),
+    _http(
+        403, "webhooks_not_allowed",
+        "The API key may not manage webhooks; an admin switches it on under Settings → API.",
+        "A company admin can switch it on. It is off by default.",
+    ),
     _http(403, "permission_denied", "This is not allowed.", "No API key can do this."),
     _http(404, "not_found", "There is nothing here.", "It was deleted, never was, or is not for this key to see."),
     _http(
@@ -124,6 +129,28 @@ _ALL: Final = (
     _rule(
         "duplicate_external_id", "external_id", "Another lead has the external id 'zoho-77'.",
         "Change the lead in `existing_id`, or send `?on_duplicate=update` or `ignore`.", existing_id=1042,
+    ),
+    _rule("invalid", "events", "A webhook needs at least one event.", "`errors` names the field."),
+    _rule(
+        "invalid_url", "url", "Webhooks go to public addresses, and 10.0.0.7 is none.",
+        "Send an `https` address that is reached from outside.",
+    ),
+    _rule(
+        "invalid_secret", "secret", "A secret has at least 16 characters.",
+        "Send another one, `generate`, or null for none.",
+    ),
+    _rule(
+        "secret_undecryptable", "secret", "The secret can't be decrypted: its field key is gone.",
+        "Send a new secret.",
+    ),
+    _rule("webhook_off", "active", "The webhook is off.", 'Turn it on first: `{"active": true}`.'),
+    _rule(
+        "nothing_to_replay", "event_id", "There is no such event for this webhook.",
+        "`…/deliveries` tells what was queued.",
+    ),
+    _http(
+        409, "answer_unreadable", "This request was answered before, but the answer can't be read any more.",
+        "Read what it made; do not repeat it under a new key.",
     ),
     _rule("duplicate_name", "name", "There is a tag 'hot' already.", "Use the one in `existing_id`.", existing_id=5),
     _rule(

@@ -15,6 +15,7 @@ from leads.pictures import (
     tag_picture,
     user_picture,
 )
+from webhooks.api.shapes import delivery_picture, webhook_picture
 from webhooks.catalogue import EventType
 from webhooks.samples import sample_payload
 
@@ -42,6 +43,19 @@ _CUSTOMER_ROW: Final = (
     _CONVERTED["source"], _AT, _LATER, _LATER, Decimal(1499), "INR", "Annual", "paid",
 )  # fmt: skip
 
+_WEBHOOK: Final = webhook_picture(
+    (
+        4, 1, "https://zoho.example.com/calliyo", ["lead.created", "lead.updated"], True, "", None, "sealed", None, "",
+        "per_lead", True, None, "api_key", 12, "Zoho production", _AT, _AT,
+    ),
+    "healthy",
+)  # fmt: skip
+_DELIVERY: Final = delivery_picture(
+    (9120, "lead.created", 1042, 317, "waiting", 1, _AT, _LATER, None, 503, "http_503"),
+    f"evt_{_EVENT.hex}",
+    frozenset({"leads:read"}),
+)
+
 ANSWERS: Final[dict[str, Any]] = {
     "Lead": LEAD,
     "Customer": customer_picture(_CUSTOMER_ROW, tags=_CONVERTED["tags"]),
@@ -56,6 +70,18 @@ ANSWERS: Final[dict[str, Any]] = {
     "Call": _of(EventType.CALL_COMPLETED, "call"),
     "FollowUp": _of(EventType.FOLLOW_UP_CREATED, "follow_up"),
     "Note": _of(EventType.NOTE_ADDED, "note"),
+    "Webhook": _WEBHOOK,
+    "WebhookWithSecret": _WEBHOOK | {"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="},
+    "Delivery": _DELIVERY,
+    "Tested": {
+        "event_id": f"evt_{_EVENT.hex}",
+        "type": "lead.created",
+        "succeeded": True,
+        "status": 200,
+        "error": None,
+        "duration_ms": 84,
+    },
+    "Replayed": {"queued": 12, "out_of_scope": 0, "no_longer_kept": 1},
     "Deleted": {"id": 1042, "deleted_at": moment(_LATER)},
     "Accepted": {"accepted": True, "request_id": "req_5f0c8d1e9a7b4c2d3e6f8a90"},
     "BatchResults": {"results": [{"index": 0, "status": 201, "id": 1042}]},
@@ -100,7 +126,16 @@ BODIES: Final[dict[str, Any]] = {
         "source": "website",
     },
     "LeadChanges": {"status": "Followups", "add_tags": ["hot"]},
-    "NewLeadBatch": {"leads": [{"first_name": "Asha", "phone": "98765 43210"}]},
+    "CreateLeadsBody": {"leads": [{"first_name": "Asha", "phone": "98765 43210"}]},
+    "NewWebhook": {
+        "url": "https://zoho.example.com/calliyo",
+        "events": ["lead.created", "lead.updated"],
+        "secret": "generate",
+        "skip_own": True,
+    },
+    "WebhookChanges": {"events": ["lead.created"], "active": True},
+    "TestWebhookBody": {"event": "lead.created"},
+    "ReplayWebhookBody": {"failed": True, "since": "2026-11-24T00:00:00Z"},
     "NewTag": {"name": "hot"},
     "TagChanges": {"name": "very hot"},
     "NewFollowUp": {

@@ -7,7 +7,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 from rest_framework import serializers
 
-from apikeys.permissions import ANY_KEY, needed_scopes
+from apikeys.permissions import ANY_KEY, MayManageWebhooks, needed_scopes
 from calliyo.api.described import Described, description_of
 from calliyo.api.inputs import Input
 from calliyo.api.lists import Listing
@@ -24,7 +24,7 @@ _VERBS: Final = {
     "partial_update": ("update", "Change"),
     "destroy": ("delete", "Delete"),
 }
-_TEXT: Final[Schema] = {"type": "string"}
+_EVENT_ID: Final[Schema] = {"type": "string", "pattern": "^evt_[0-9a-f]{32}$"}
 _FORMS: Final = {"application/x-www-form-urlencoded": "Form", "multipart/form-data": "Multipart"}
 
 
@@ -54,6 +54,11 @@ class PublicSchema(AutoSchema):
         """What its object is called among the components: `FollowUp`."""
         shape = getattr(self.view, "shape", None)
         return self.shape_name(shape) if shape else ""
+
+    @property
+    def manages_webhooks(self) -> bool:
+        """Whether the key's switch must be on."""
+        return MayManageWebhooks in self.view.permission_classes
 
     def _words(self) -> str:
         return re.sub(r"(?<!^)(?=[A-Z])", " ", self.noun).lower()
@@ -86,6 +91,8 @@ class PublicSchema(AutoSchema):
 
     def _needs(self) -> str:
         scopes = [f"`{scope}`" for scope in self._scopes()]
+        if self.manages_webhooks:
+            return "The key's switch for webhooks of its own must be on; an event needs its read scope, too."
         if not scopes:
             return "Any API key may ask."
         also = "".join(f", and `{scope}`" for scope in self.told.also_needs)
@@ -120,7 +127,7 @@ class PublicSchema(AutoSchema):
         return [*path, *query, *self._showing(), *self._header_parameters()]
 
     def _path_parameter(self, name: str) -> Schema:
-        schema = dict(ID) if isinstance(self.view, Listing) else dict(_TEXT)
+        schema = _EVENT_ID if self.get_tags() == ["events"] else dict(ID)
         return {"name": name, "in": "path", "required": True, "schema": schema}
 
     def _query_fields(self) -> Schema:
@@ -196,15 +203,11 @@ class PublicSchema(AutoSchema):
                 self.component(f"{name}{end}", as_form(schema))
                 form = {"$ref": f"#/components/schemas/{name}{end}"}
                 content[parser.media_type] = media(form, example)
-        return {"required": True, "content": content}
+        return {"required": bool(schema.get("required")), "content": content}
 
     def _body_name(self, body: type[Input]) -> str:
         if self.told.body is not None:
-            return (
-                f"NewLead{body.__name__.removesuffix('Input')}"
-                if body.__name__ == "BatchInput"
-                else body.__name__
-            )
+            return "".join(word.capitalize() for word in f"{self.told.name}_body".split("_"))
         return f"New{self.noun}" if self.action == "create" else f"{self.noun}Changes"
 
     def _with_help(self, schema: Schema) -> Schema:

@@ -21,6 +21,7 @@ from calliyo.api.filters import (
 from calliyo.api.parameters import MAX_REPEATS
 from leads.api import inputs
 from leads.api.filters import NamedField, PhoneField
+from webhooks.api.deliveries import EventIdField
 
 Schema = dict[str, Any]
 ID: Final[Schema] = {"type": "integer", "format": "int64", "minimum": 0, "maximum": BIGGEST_ID}
@@ -35,6 +36,8 @@ _WORDS: Final = (
         "Instead of the rows: the id and time of those that are gone, at or after this time.",
     ),
     (r"^deleted_before$", "Beside `deleted_after`: before this time."),
+    (r"^sequence_after$", "Behind this number."),
+    (r"^sequence_before$", "Before this number."),
     (r"_after$", "At or after this time. A date means its beginning in UTC."),
     (r"_before$", "Before this time. A date means its beginning in UTC."),
     (r"^phone$", "In any spelling."),
@@ -83,6 +86,11 @@ def _(field: FlagField) -> Schema:
 @parameter_schema.register
 def _(field: PhoneField) -> Schema:
     return dict(PHONE)
+
+
+@parameter_schema.register
+def _(field: EventIdField) -> Schema:
+    return {"type": "string", "pattern": "^evt_[0-9a-f]{32}$"}
 
 
 @parameter_schema.register

@@ -21,7 +21,7 @@ from calliyo.api.pagination import DEFAULT_LIMIT, MAX_LIMIT, read_limit
 from calliyo.api.parameters import check_parameters
 from calliyo.api.problems import FieldError, Refusal, refuse_values
 from calliyo.api.views import ApiView
-from webhooks.api.shapes import EventPageShape, EventShape
+from webhooks.api.event_shapes import EventPageShape, EventShape
 from webhooks.catalogue import CATALOGUE, EventType, needed_scope
 from webhooks.feed.page import FeedPage, Reader, bodies_for, first_page, page_behind
 from webhooks.feed.place import CursorExpired, UnknownPlace, uid_of

@@ -13,7 +13,7 @@ from calliyo.api.described import described
 from calliyo.api.parameters import check_parameters
 from calliyo.api.views import ApiView
 from leads.pictures import moment
-from webhooks.api.shapes import MeShape
+from webhooks.api.me_shapes import MeShape
 from webhooks.models import Webhook
 
 
