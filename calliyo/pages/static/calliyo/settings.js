@@ -121,16 +121,6 @@ if (scopes) {
     });
 }
 
-// ── Where the reader is, so that the server writes times by his clock ─────────────────────────────────────────
-document.cookie = `calliyo_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/settings; max-age=31536000; samesite=lax${location.protocol === "https:" ? "; secure" : ""}`;
-
-// ── Times on hover are the reader's own ───────────────────────────────────────────────────────────────────────
-for (const time of document.querySelectorAll("time[datetime]")) {
-    time.title = new Date(time.dateTime).toLocaleString(document.documentElement.lang || undefined, {
-        dateStyle: "medium", timeStyle: "long",
-    });
-}
-
 // What the server says on arrival is said aloud too.
 const notices = document.querySelector("[data-notices]");
 if (notices) announce(notices.textContent.trim());
