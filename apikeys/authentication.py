@@ -46,15 +46,14 @@ class BearerAuthentication(BaseAuthentication):
             )
         if not key.active:
             raise _unauthorized("key_inactive", "The API key is deactivated.")
-        address = client_address(request)
-        if key.allowed_addresses and not _is_allowed(address, key.allowed_addresses):
+        if key.allowed_addresses and not _is_allowed(client_address(request), key.allowed_addresses):
             detail = "This API key may not be used from this address."
             raise Refusal(status=403, code="address_not_allowed", detail=detail)
         if not is_allowed_origin(request, key):
             detail = "This API key may not be used by web pages of this origin."
             raise Refusal(status=403, code="origin_not_allowed", detail=detail)
         if key.last_used_at is None or key.last_used_at <= now - LAST_USED_EVERY:
-            _note_use(key, address)
+            _note_use(key, client_address(request))
         structlog.contextvars.bind_contextvars(api_key=key.pk)
         return AnonymousUser(), _caller(key)
 

@@ -16,6 +16,7 @@ import structlog
 from django.conf import settings
 from redis import Redis, RedisError
 from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError
 from redis.retry import Retry
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
@@ -133,6 +134,7 @@ class RedisBuckets:
     """
 
     def __init__(self, redis: "Redis", clock: Callable[[], float] = time.monotonic) -> None:
+        self._connections = redis.connection_pool
         self._script = redis.register_script(self.SCRIPT)
         self._clock = clock
         self._resting_until = 0.0
@@ -143,14 +145,24 @@ class RedisBuckets:
             return None
         cost = min(cost, limit.burst)
         try:
-            allowed, left = self._script(
-                keys=[f"calliyo:rate:{bucket}"], args=[limit.per_second, limit.burst, cost]
-            )
+            allowed, left = self._run(f"calliyo:rate:{bucket}", limit.per_second, limit.burst, cost)
         except RedisError as error:
             self._resting_until = self._clock() + REST_SECONDS
             log.warning("throttling.cache_down", error=str(error))
             return None
         return Level(allowed=bool(allowed), left=float(left))
+
+    def _run(self, key: str, *arguments: float) -> tuple[int, bytes]:
+        """What the script says; sent plainly, as the client's own way there costs each request more than the script."""
+        connection = self._connections.get_connection()
+        try:
+            connection.send_command("EVALSHA", self._script.sha, 1, key, *arguments)  # type: ignore[no-untyped-call]
+            answer: tuple[int, bytes] = connection.read_response()
+        except NoScriptError:  # a Redis that has started since
+            answer = self._script(keys=[key], args=arguments)
+        finally:
+            self._connections.release(connection)
+        return answer
 
 
 def buckets_for(cache: dict[str, Any]) -> Buckets:

@@ -74,7 +74,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 }
 
 // ── Typed text is not lost by leaving, and a form is sent once ────────────────────────────────────────────────
-let typed = false;
+let typed = document.querySelector("form[data-typed]") !== null; // what came back unsaved
 for (const form of document.querySelectorAll("form[data-guard]")) {
     form.addEventListener("input", () => { typed = true; });
 }
