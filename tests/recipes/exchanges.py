@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.conf import settings
+
 from tests.pages import Page
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -60,7 +62,8 @@ class Conversation:
             assert text.replace("\r\n", "\n") == answer.body, told
 
     def _real(self, text: str) -> str:
-        """With the server's ids in the place of the page's."""
+        """With the server's ids and address in the place of the page's."""
+        text = text.replace("https://crm.example.com", settings.BASE_URL)
         for of_page, real in self.ids.items():
             text = re.sub(rf"(?<![\w+]){of_page}(?!\w)", str(real), text)
         return text

@@ -28,10 +28,16 @@ def run(
 
 @contextmanager
 def serving(
-    language: str, folder: Path, files: Mapping[str, str], *, environment: Mapping[str, str], port: int
+    language: str,
+    folder: Path,
+    files: Mapping[str, str],
+    *,
+    environment: Mapping[str, str],
+    port: int,
+    arguments: Sequence[str] = (),
 ) -> Iterator[None]:
-    """Runs the first file until the block ends, from when on it listens on `port`."""
-    command: Sequence[str] = [*COMMANDS[language], _written(folder, files)]
+    """Runs the first file, or `arguments`, until the block ends; from the block's begin on it listens on `port`."""
+    command = [*COMMANDS[language], *(arguments or [_written(folder, files)])]
     process = subprocess.Popen(command, cwd=folder, env={**os.environ, **environment, "PORT": str(port)})
     try:
         wait_until(lambda: listens(port))
