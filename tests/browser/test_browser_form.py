@@ -34,7 +34,9 @@ def website(
     def show(token: str) -> Tab:
         assert not live_server.url.startswith(site)
         html = RECIPE.block("html").replace("https://crm.example.com", live_server.url)
-        html = f'<!doctype html><html lang="en"><title>Call me</title>{html.replace("cly_live_…", token)}</html>'
+        html = (
+            f'<!doctype html><html lang="en"><title>Call me</title>{html.replace("cly_live_…", token)}</html>'
+        )
         headers = {"Content-Type": "text/html; charset=utf-8"}
         receiver.answer_by(lambda _received: Answer(headers=headers, body=html.encode()))
         page.goto(site)

@@ -134,7 +134,9 @@ def test_the_script_of_the_sheet(environment, tmp_path, language):
     """Google's own services are stood in for; the request, and what becomes of its answer, is the page's."""
     LeadFactory.create_batch(2, source="website")
     code = PAGE.block("js").replace("https://crm.example.com", environment["CALLIYO"])
-    told = json.loads(run(language, tmp_path, {"sheet.js": GOOGLE + code + "refresh();\n"}, environment=environment))
+    told = json.loads(
+        run(language, tmp_path, {"sheet.js": GOOGLE + code + "refresh();\n"}, environment=environment)
+    )
     assert told["place"] == [1, 1, 3, 6]
     assert told["rows"][0] == ["id", "status.id", "status.name", "source", "created_at", "converted_at"]
     assert {row[3] for row in told["rows"][1:]} == {"website"}

@@ -1,4 +1,4 @@
-"""`docs/recipes/form.md`: the request, and the same from a server in three languages. The browser's part: `tests/browser/`."""
+"""`docs/recipes/form.md`: its requests, and the same from a server in three languages. Chromium: `tests/browser/`."""
 
 import json
 import re
@@ -92,7 +92,7 @@ def test_the_fields_of_the_page_are_taken_and_what_goes_wrong_is_as_it_says(foll
     fields = re.findall(r"`(\w+)`", table)
     refused = client.post("/public/leads", dict.fromkeys(fields, 10**30)).json()
     assert refused["code"] == "malformed_body"  # a number beyond 64 bits
-    known = client.post("/public/leads", dict.fromkeys(fields, {}))
+    known = client.post("/public/leads", {field: {} for field in fields})
     assert {error["code"] for error in known.json()["errors"]}.isdisjoint({"unknown_field"})
     for field in ("owner_id", "status"):
         answer = client.post("/public/leads", GOOD | {field: 1})

@@ -30,9 +30,7 @@ def zoho(follow, live_server):
 
     def send(**body):
         address = f"{live_server.url}{REQUEST.start.split()[1]}"
-        return requests.post(
-            address, headers={"Authorization": f"Bearer {client.token}"}, timeout=10, **body
-        )
+        return requests.post(address, headers={"Authorization": f"Bearer {client.token}"}, timeout=10, **body)
 
     send.client = client
     return send
