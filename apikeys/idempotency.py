@@ -4,6 +4,9 @@
 2. The answer is written into that row in the write's own transaction: both are there, or neither is.
 3. A lease that ran out (its worker died) is taken over. Should that worker only have been slow, he finds at his end
    that the lease is not his any more, and his write is rolled back.
+
+An answer that may hold a secret (`ApiView.answers_hold_secrets`) is kept encrypted: who repeats the request is told
+the secret again, who reads the table is not.
 """
 
 import hashlib
@@ -31,6 +34,7 @@ from apikeys.scopes import Access, Resource, Scope, scope_for
 from calliyo.api.parsers import FormData
 from calliyo.api.problems import Refusal
 from calliyo.api.views import ApiView, Finish
+from calliyo.encryption import Undecryptable, decrypt, encrypt, under_newest_key
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +62,7 @@ def answer_once(
     record = _claimed(view, request)
     if record.finished_at is not None:
         return _replayed(record, caller_of(request))
-    claim = Claim(record)
+    claim = Claim(record, sealed=view.answers_hold_secrets)
     try:
         return write(claim.keep)
     except Exception as error:  # noqa: BLE001  # every error is an answer, and is kept as one
@@ -70,7 +74,8 @@ def answer_once(
 class Claim:
     """The right to answer one request, as long as its lease is ours."""
 
-    def __init__(self, record: IdempotencyRecord) -> None:
+    def __init__(self, record: IdempotencyRecord, *, sealed: bool) -> None:
+        self._sealed = sealed
         self._pk = record.pk
         self._leased_until = record.leased_until
 
@@ -100,10 +105,26 @@ class Claim:
             ours.update(
                 status=answer.status_code,
                 headers=headers,
-                body=answer.content,
+                body=encrypt(answer.content.decode()).encode() if self._sealed else answer.content,
+                sealed=self._sealed,
                 finished_at=timezone.now(),
             )
         )
+
+
+def reencrypt_answers(*, dry_run: bool) -> tuple[int, int]:
+    """Moves sealed answers under the newest field key; how many there are, how many were (or would be) moved."""
+    checked = changed = 0
+    sealed = IdempotencyRecord.objects.filter(sealed=True, body__isnull=False).order_by("pk")
+    for pk, body in sealed.values_list("pk", "body").iterator(chunk_size=500):
+        checked += 1
+        try:
+            new = under_newest_key(bytes(body or b"").decode())
+        except Undecryptable:
+            continue
+        if new is not None:
+            changed += 1 if dry_run else sealed.filter(pk=pk).update(body=new.encode())
+    return checked, changed
 
 
 def prune() -> int:
@@ -241,9 +262,20 @@ def _needed_to_read(view: ApiView, request: Request) -> str:
 def _replayed(record: IdempotencyRecord, caller: Caller) -> HttpResponse:
     if record.read_scope and not caller.may(Scope(record.read_scope)):
         raise missing_scope(Scope(record.read_scope))
-    answer = HttpResponse(bytes(record.body or b""), status=record.status, headers=record.headers)
+    answer = HttpResponse(_content(record), status=record.status, headers=record.headers)
     answer[REPLAYED] = "true"
     return answer
+
+
+def _content(record: IdempotencyRecord) -> bytes:
+    body = bytes(record.body or b"")
+    if not record.sealed:
+        return body
+    try:
+        return decrypt(body.decode()).encode()
+    except Undecryptable:
+        detail = "This request was answered before, but the answer can't be read any more."
+        raise Refusal(status=409, code="answer_unreadable", detail=detail) from None
 
 
 def _rendered(answer: HttpResponseBase) -> HttpResponse:

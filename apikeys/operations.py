@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_network
+from functools import partial
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
 from django.db.models import Value
@@ -15,23 +14,20 @@ from django.utils import timezone
 
 from apikeys import tokens
 from apikeys.audit import record
-from apikeys.errors import (
-    BadAddress,
-    BadExpiry,
-    BadName,
-    BadOrigin,
-    BadRateLimit,
-    BrowserKeyTooWide,
-    NameTaken,
-    UnknownScope,
-)
+from apikeys.errors import BrowserKeyTooWide, NameTaken
 from apikeys.models import APIKey
-from apikeys.scopes import Scope, in_order
+from apikeys.scopes import Scope
+from apikeys.validation import (
+    checked_addresses,
+    checked_expiry,
+    checked_name,
+    checked_origins,
+    checked_rate_limit,
+    checked_scopes,
+)
 from calliyo.actor import current_actor
 from calliyo.unit_of_work import unit_of_work
 
-NAME_LENGTH: Final = 100
-MAX_RATE_LIMIT: Final = 1_000_000
 _SAME_NAME: Final = "api_key_name_unique"
 
 
@@ -64,14 +60,14 @@ def create_api_key(
     token = tokens.mint()
     actor = current_actor()
     key = APIKey(
-        name=_checked_name(name),
+        name=checked_name(name),
         digest=token.digest,
         prefix=token.prefix,
-        scopes=_checked_scopes(scopes),
-        expires_at=_checked_expiry(expires_at),
-        rate_limit=_checked_rate_limit(rate_limit),
-        allowed_addresses=_checked_addresses(allowed_addresses),
-        allowed_origins=_checked_origins(allowed_origins),
+        scopes=checked_scopes(scopes),
+        expires_at=checked_expiry(expires_at),
+        rate_limit=checked_rate_limit(rate_limit),
+        allowed_addresses=checked_addresses(allowed_addresses),
+        allowed_origins=checked_origins(allowed_origins),
         manage_webhooks=manage_webhooks,
         created_by_type=actor.type,
         created_by_id=actor.id,
@@ -87,6 +83,9 @@ def create_api_key(
         scopes=key.scopes,
         expires_at=key.expires_at,
         rate_limit=key.rate_limit,
+        allowed_addresses=key.allowed_addresses,
+        allowed_origins=key.allowed_origins,
+        manage_webhooks=key.manage_webhooks,
     )
     return MintedKey(key=key, token=token.text)
 
@@ -126,7 +125,7 @@ def delete_key(*, key: APIKey) -> None:
 def rename_key(*, key: APIKey, name: str) -> APIKey:
     """Gives the key another name, which no other key may have."""
     key = _locked(key)
-    old, new = key.name, _checked_name(name)
+    old, new = key.name, checked_name(name)
     if new != old:
         key.name = new
         with _name_is_free(key):
@@ -138,13 +137,13 @@ def rename_key(*, key: APIKey, name: str) -> APIKey:
 @unit_of_work
 def set_scopes(*, key: APIKey, scopes: Iterable[str]) -> APIKey:
     """Lets the key do exactly what `scopes` say, from the next request on."""
-    return _change(key, "scopes_changed", scopes=_checked_scopes(scopes))
+    return _change(key, "scopes_changed", scopes=checked_scopes(scopes))
 
 
 @unit_of_work
 def set_expiry(*, key: APIKey, expires_at: datetime | None) -> APIKey:
     """Moves the key's end; None: it has none."""
-    return _change(key, "expiry_changed", expires_at=_checked_expiry(expires_at))
+    return _change(key, "expiry_changed", expires_at=checked_expiry(expires_at))
 
 
 @unit_of_work
@@ -160,10 +159,55 @@ def set_limits(
     return _change(
         key,
         "limits_changed",
-        rate_limit=_checked_rate_limit(rate_limit),
-        allowed_addresses=_checked_addresses(allowed_addresses),
-        allowed_origins=_checked_origins(allowed_origins),
+        rate_limit=checked_rate_limit(rate_limit),
+        allowed_addresses=checked_addresses(allowed_addresses),
+        allowed_origins=checked_origins(allowed_origins),
         manage_webhooks=manage_webhooks,
+    )
+
+
+@unit_of_work
+def configure_key(
+    *,
+    key: APIKey,
+    scopes: Iterable[str],
+    expires_at: datetime | None,
+    rate_limit: int | None,
+    allowed_addresses: Iterable[str],
+    allowed_origins: Iterable[str],
+    manage_webhooks: bool,
+) -> APIKey:
+    """Scopes and limits at once. An expiry that stays what it is may lie in the past."""
+    if expires_at != key.expires_at:
+        set_expiry(key=key, expires_at=expires_at)
+    origins = checked_origins(allowed_origins)
+    limits = partial(
+        set_limits,
+        key=key,
+        rate_limit=rate_limit,
+        allowed_addresses=allowed_addresses,
+        allowed_origins=origins,
+        manage_webhooks=manage_webhooks,
+    )
+    if origins:  # scopes are narrowed before web pages are let in, and widened after they are shut out
+        set_scopes(key=key, scopes=scopes)
+        return limits()
+    limits()
+    return set_scopes(key=key, scopes=scopes)
+
+
+@unit_of_work
+def duplicate_key(*, key: APIKey, name: str, expires_at: datetime | None) -> MintedKey:
+    """A new key with a token of its own that may do what `key` may, within the same limits. Webhooks stay behind."""
+    key = _locked(key)
+    return create_api_key(
+        name=name,
+        scopes=key.scopes,
+        expires_at=expires_at,
+        rate_limit=key.rate_limit,
+        allowed_addresses=key.allowed_addresses,
+        allowed_origins=key.allowed_origins,
+        manage_webhooks=key.manage_webhooks,
     )
 
 
@@ -222,67 +266,6 @@ def _has_name(key: APIKey) -> bool:
     """Whether another key has this one's name."""
     others = APIKey.objects.exclude(pk=key.pk).alias(lower_name=Lower("name"))
     return others.filter(lower_name=Lower(Value(key.name))).exists()
-
-
-# ── What a key may hold ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def _checked_name(name: str) -> str:
-    name = name.strip()
-    if not name:
-        raise BadName("An API key needs a name.")
-    if len(name) > NAME_LENGTH:
-        raise BadName(f"A name has at most {NAME_LENGTH} characters.")
-    if not name.isprintable():
-        raise BadName("A name holds printable characters only.")
-    return name
-
-
-def _checked_scopes(scopes: Iterable[str]) -> list[str]:
-    try:
-        return [scope.value for scope in in_order(scopes)]
-    except ValueError as error:
-        raise UnknownScope(f"There is no such scope: {error}.") from error
-
-
-def _checked_expiry(expires_at: datetime | None) -> datetime | None:
-    if expires_at is not None and expires_at <= timezone.now():
-        raise BadExpiry("The expiry must lie in the future.")
-    return expires_at
-
-
-def _checked_rate_limit(rate_limit: int | None) -> int | None:
-    if rate_limit is not None and not 0 <= rate_limit <= MAX_RATE_LIMIT:
-        raise BadRateLimit(f"The rate limit is requests a minute, from 1 to {MAX_RATE_LIMIT}; 0 for none.")
-    return rate_limit
-
-
-def _checked_addresses(addresses: Iterable[str]) -> list[str]:
-    networks = []
-    for text in addresses:
-        try:
-            networks.append(str(ip_network(text.strip())))
-        except ValueError:
-            raise BadAddress(f"{text!r} is not an address or network such as 203.0.113.0/24.") from None
-    return sorted(set(networks))
-
-
-def _checked_origins(origins: Iterable[str]) -> list[str]:
-    return sorted({_checked_origin(text.strip().lower()) for text in origins})
-
-
-def _checked_origin(text: str) -> str:
-    wrong = BadOrigin(f"{text!r} is not an origin such as https://www.example.com.")
-    try:
-        parts = urlsplit(text)
-        port = f":{parts.port}" if parts.port is not None else ""
-    except ValueError:
-        raise wrong from None
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
-    if parts.scheme not in {"http", "https"} or text != f"{parts.scheme}://{host}{port}" or not host:
-        raise wrong
-    return text
 
 
 def _refuse_wide_browser_key(key: APIKey) -> None:

@@ -50,6 +50,19 @@ class HasScope(BasePermission):
         return True
 
 
+class MayManageWebhooks(BasePermission):
+    """Beside `HasScope`, where a key manages its own webhooks: lets a key in whose switch for it is on."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """True, or a 403 that names the switch."""
+        if not isinstance(request.auth, Caller):
+            return False
+        if not _is_served(request, view) or request.auth.key.manage_webhooks:
+            return True
+        detail = "The API key may not manage webhooks; an admin switches it on under Settings → API."
+        raise Refusal(status=403, code="webhooks_not_allowed", detail=detail)
+
+
 def needed_scopes(resource: Resource | AnyOf, method: str) -> tuple[Scope, ...]:
     """The scopes of which `method` on `resource` needs one; none where the product grants none."""
     if isinstance(resource, AnyOf):

@@ -11,13 +11,16 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
+import structlog
 from django.db import connection
-from django.db.models import Count, F, OuterRef, Subquery, Sum
+from django.db.models import Count, F, OuterRef, Subquery
 
 from webhooks.delivery.clock import database_now
 from webhooks.delivery.health import Health
 from webhooks.delivery.sequence import latest_position
 from webhooks.models import Attempt, Delivery, DeliveryState, EndpointState, Webhook
+
+log = structlog.get_logger(__name__)
 
 COUNTED: Final = 100_000
 """Delivered rows are counted up to here; more are estimated."""
@@ -95,6 +98,20 @@ def _endpoint(webhook: Webhook, waiting: int, oldest: datetime | None, now: date
     )
 
 
+def in_all(found: list[Endpoint]) -> tuple[int, float]:
+    """How many deliveries wait, and for how many seconds the oldest has."""
+    oldest = max((endpoint.oldest_waiting_seconds for endpoint in found), default=0.0)
+    return sum(endpoint.waiting for endpoint in found), oldest
+
+
+def by_key(found: list[Endpoint]) -> dict[str, list[Endpoint]]:
+    """Those of active keys, and those of keys that are deactivated or expired: what waits for these is meant to."""
+    return {
+        "active": [endpoint for endpoint in found if endpoint.key_active],
+        "inactive": [endpoint for endpoint in found if not endpoint.key_active],
+    }
+
+
 def by_health(found: list[Endpoint]) -> dict[str, int]:
     """How many endpoints are healthy, slowed, down and off."""
     counts = Counter(endpoint.health for endpoint in found)
@@ -151,11 +168,17 @@ def recent() -> Recent:
     )
 
 
+def tell() -> None:
+    """Writes a line into the log, if anything waits or an endpoint is not healthy."""
+    found = endpoints()
+    waiting, oldest = in_all(found)
+    health = by_health(found)
+    if waiting or health[Health.SLOWED] or health[Health.DOWN]:
+        log.info(
+            "deliveries.backlog", waiting=waiting, oldest_waiting_seconds=round(oldest, 3), endpoints=health
+        )
+
+
 def events_so_far() -> int:
     """How many events there have been, pruned ones too."""
     return latest_position()
-
-
-def leases_so_far() -> int:
-    """How often a worker took an endpoint."""
-    return int(EndpointState.objects.aggregate(leases=Sum("lease_number"))["leases"] or 0)

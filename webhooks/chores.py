@@ -3,11 +3,13 @@
 import time
 from collections.abc import Iterator
 
-from django.db.models import F
+from django.db import transaction
+from django.db.models import QuerySet
 
 from webhooks.deleting import delete_deliveries
 from webhooks.delivery.clock import database_now
 from webhooks.models import Delivery, DeliveryState, Webhook
+from webhooks.rotation import earlier_secrets, keep
 
 BATCH = 1000
 LONGEST = 50.0
@@ -41,9 +43,26 @@ def mark_missed() -> int:
 
 
 def forget_previous_secrets() -> int:
-    """Removes secrets that no longer sign: their rotation's overlap is over."""
-    over = Webhook.objects.filter(previous_secret_until__lte=database_now())
-    return over.update(previous_secret="", previous_secret_until=None, version=F("version") + 1)
+    """Removes secrets that no longer sign: their rotation's overlap is over. Says of how many webhooks."""
+    return sum(_forgotten(pk) for pk in list(_rotated().values_list("pk", flat=True)))
+
+
+@transaction.atomic
+def _forgotten(webhook_id: int) -> bool:
+    webhook = _rotated().filter(pk=webhook_id).select_for_update(no_key=True).first()
+    if webhook is None:
+        return False
+    sign_still = earlier_secrets(webhook, database_now())
+    if len(sign_still) == len(webhook.previous_secrets):
+        return False
+    keep(webhook, sign_still)
+    webhook.version += 1
+    webhook.save(update_fields=["previous_secrets", "previous_secret_until", "version"])
+    return True
+
+
+def _rotated() -> QuerySet[Webhook]:
+    return Webhook.objects.exclude(previous_secret_until=None).order_by("pk")
 
 
 def _webhooks_with_deliveries() -> Iterator[int]:

@@ -1,7 +1,11 @@
-"""`/metrics` for Prometheus, behind `CALLIYO_METRICS_TOKEN`. The numbers are the database's: any process has all."""
+"""`/metrics` for Prometheus, behind `CALLIYO_METRICS_TOKEN`. The numbers are the database's: any process has all.
 
-from collections.abc import Iterable
+What each means, and which to alert on: `docs/operations.md`.
+"""
+
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from itertools import accumulate
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
@@ -9,11 +13,14 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from webhooks import backlog
+from webhooks.delivery.counts import DELIVERED
+from webhooks.delivery.failures import FailureCode
+from webhooks.tallies import ATTEMPTS, DELIVERY, LEASES, REQUEST, SUM, TAKEOVERS, Histogram, tallies
 
 
 @never_cache
@@ -34,7 +41,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 class DatabaseCollector(Collector):
-    """The backlog's numbers as metrics."""
+    """The backlog's numbers, and what workers have counted, as metrics."""
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: the registry would collect everything once more, only to learn the names."""
@@ -42,11 +49,13 @@ class DatabaseCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         found = backlog.endpoints()
-        waiting = sum(endpoint.waiting for endpoint in found)
-        oldest = max((endpoint.oldest_waiting_seconds for endpoint in found), default=0.0)
+        waiting, _ = backlog.in_all(found)
         yield GaugeMetricFamily("calliyo_deliveries_waiting", "Deliveries that wait", waiting)
-        yield GaugeMetricFamily(
-            "calliyo_oldest_delivery_waiting_seconds", "For how long the oldest delivery has waited", oldest
+        yield _labelled(
+            "calliyo_oldest_delivery_waiting_seconds",
+            "For how long the oldest delivery has waited, by whether its key is active",
+            "key",
+            {name: backlog.in_all(which)[1] for name, which in backlog.by_key(found).items()},
         )
         yield _labelled(
             "calliyo_deliveries",
@@ -60,30 +69,38 @@ class DatabaseCollector(Collector):
             "health",
             backlog.by_health(found),
         )
-        yield from _recent(backlog.recent())
-        events, leases = (
-            CounterMetricFamily("calliyo_events", "Events in the log, pruned ones too"),
-            CounterMetricFamily("calliyo_endpoint_leases", "How often a worker took an endpoint"),
-        )
-        events.add_metric([], backlog.events_so_far())
-        leases.add_metric([], backlog.leases_so_far())
-        yield from (events, leases)
+        yield _counter("calliyo_events", "Events in the log, pruned ones too", backlog.events_so_far())
+        yield from _counted(tallies())
 
 
-def _recent(recent: backlog.Recent) -> Iterable[Metric]:
-    yield _labelled(
-        "calliyo_attempts_per_second",
-        "Attempts in the last minute, by what came of them",
-        "outcome",
-        {"delivered": recent.delivered_per_second, "failed": recent.failed_per_second},
+def _counted(counted: Mapping[str, Mapping[str, float]]) -> Iterable[Metric]:
+    """What workers have counted; what nobody has counted yet is 0, so that its first rise is one."""
+    attempts = CounterMetricFamily("calliyo_attempts", "Attempts, by what came of them", labels=["outcome"])
+    for outcome in (DELIVERED, *FailureCode):
+        attempts.add_metric([outcome], counted.get(ATTEMPTS, {}).get(outcome, 0))
+    yield attempts
+    yield _histogram("calliyo_request_seconds", "How long an attempt took, in all", REQUEST, counted)
+    yield _histogram(
+        "calliyo_delivery_seconds", "From the commit to the answer that made it delivered", DELIVERY, counted
     )
-    if recent.median_ms is not None and recent.p95_ms is not None:
-        yield _labelled(
-            "calliyo_attempt_seconds",
-            "How long attempts of the last minute took",
-            "quantile",
-            {"0.5": recent.median_ms / 1000, "0.95": recent.p95_ms / 1000},
-        )
+    for name, documentation, of_it in (
+        ("calliyo_leases_taken", "How often a worker took an endpoint", LEASES),
+        ("calliyo_lease_takeovers", "How often one had to be taken from a worker that let it go", TAKEOVERS),
+    ):
+        yield _counter(name, documentation, counted.get(of_it, {}).get("", 0))
+
+
+def _counter(name: str, documentation: str, value: float) -> Metric:
+    return CounterMetricFamily(name, documentation, value)
+
+
+def _histogram(
+    name: str, documentation: str, histogram: Histogram, counted: Mapping[str, Mapping[str, float]]
+) -> Metric:
+    counts = counted.get(histogram.name, {})
+    so_far = accumulate(counts.get(label, 0) for label in histogram.labels)
+    buckets = list(zip(histogram.labels, so_far, strict=True))
+    return HistogramMetricFamily(name, documentation, buckets=buckets, sum_value=counts.get(SUM, 0))
 
 
 def _labelled(name: str, documentation: str, label: str, values: dict[str, int] | dict[str, float]) -> Metric:

@@ -92,10 +92,14 @@ class Webhook(models.Model):
     url = models.CharField("URL", max_length=2000)
     events = models.JSONField(default=list)
     secret = models.TextField(blank=True, editable=False, help_text="encrypted")
-    previous_secret = models.TextField(
-        blank=True, editable=False, help_text="encrypted; signs too while it overlaps"
+    previous_secrets = models.JSONField(
+        default=list,
+        editable=False,
+        help_text="those that sign too, the newest first: secret (encrypted), until",
     )
-    previous_secret_until = MomentField(null=True, blank=True, editable=False)
+    previous_secret_until = MomentField(
+        null=True, blank=True, editable=False, help_text="when the last of them ends"
+    )
     headers = models.TextField(blank=True, editable=False, help_text="JSON object, encrypted")
     ordering = models.CharField(max_length=8, choices=Ordering.choices, default=Ordering.PER_LEAD)
     skip_own = models.BooleanField("skip the changes that its own key made", default=False)
@@ -143,6 +147,12 @@ class EndpointState(models.Model):
     )
     lease_number = models.BigIntegerField(default=0)
     lease_holder = models.CharField(max_length=100, blank=True)
+    taken_from = models.CharField(
+        max_length=100,
+        blank=True,
+        db_default="",
+        help_text="the holder before, where it let the lease run out",
+    )
     leased_until = MomentField(null=True)
     last_sequence = models.BigIntegerField(default=0)
     health = models.CharField(
@@ -296,3 +306,18 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} of delivery {self.delivery_id}"
+
+
+class Tally(models.Model):
+    """A number that only grows: what all workers have counted (`webhooks.tallies`)."""
+
+    name = models.CharField(max_length=40)
+    label = models.CharField(max_length=40, blank=True)
+    value = models.FloatField()
+
+    class Meta:
+        verbose_name_plural = "tallies"
+        constraints = [models.UniqueConstraint(fields=["name", "label"], name="tally_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.label}: {self.value:g}"

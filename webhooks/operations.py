@@ -13,8 +13,9 @@ from uuid_utils.compat import uuid7
 from apikeys.audit import record as audit
 from apikeys.models import APIKey
 from calliyo.actor import SYSTEM, acting_as, current_actor
-from calliyo.unit_of_work import unit_of_work
-from webhooks import secrets
+from calliyo.unit_of_work import current_unit, unit_of_work
+from leads.pictures import moment
+from webhooks import rotation, secrets
 from webhooks.body import body_for
 from webhooks.catalogue import EventType
 from webhooks.delivery.clock import database_now
@@ -22,10 +23,12 @@ from webhooks.delivery.configured import configured_sender
 from webhooks.delivery.endpoint import clean_slate
 from webhooks.delivery.send import AttemptResult
 from webhooks.delivery.sequence import latest_position
-from webhooks.delivery.target import target_of
+from webhooks.delivery.target import HIDDEN, opened_headers, target_of
 from webhooks.missed import missed_events
 from webhooks.models import Delivery, DeliveryState, EndpointState, OffReason, Ordering, Webhook
+from webhooks.rotation import EarlierSecret
 from webhooks.samples import sample_payload
+from webhooks.secrets import UndecryptableSecret
 from webhooks.validation import (
     GENERATE,
     InvalidSubscription,
@@ -60,7 +63,7 @@ def subscribe(  # noqa: PLR0913 (a webhook has so many parts)
     Raises `InvalidUrl`, `InvalidSecret`, `MissingEventScope` and `InvalidSubscription`, each with its field.
     """
     actor = current_actor()
-    now = database_now()
+    now = _stamp()
     kept_secret, kept_headers = checked_secret(secret), checked_headers(headers)
     webhook = Webhook(
         api_key=api_key,
@@ -81,7 +84,7 @@ def subscribe(  # noqa: PLR0913 (a webhook has so many parts)
         _set_off(webhook, OffReason.BY_HAND, now)
     webhook.save(force_insert=True)
     EndpointState.objects.create(webhook=webhook)
-    _audit(webhook, "webhook.created", host=_host(url), events=webhook.events, has_secret=bool(kept_secret))
+    _audit(webhook, "webhook.created", active=active, **_told(webhook))
     return webhook
 
 
@@ -93,12 +96,16 @@ def change_webhook(*, webhook: Webhook, **changes: Any) -> Webhook:
     """
     webhook = _locked(webhook.pk)
     switch = changes.pop("active", None)
-    told: dict[str, Any] = {}
+    before = _told(webhook)
     for name, value in changes.items():
-        _change(webhook, name, value, told)
+        _change(webhook, name, value)
     if changes:
         _save(webhook)
-        _audit(webhook, "webhook.changed", fields=sorted(changes), **told)
+        told = _told(webhook)
+        differences = {
+            name: {"from": before[name], "to": told[name]} for name in told if told[name] != before[name]
+        }
+        _audit(webhook, "webhook.changed", fields=sorted(changes), **differences)
     if switch is not None and switch != webhook.active:
         return turn_on(webhook=webhook) if switch else turn_off(webhook=webhook)
     return webhook
@@ -108,9 +115,10 @@ def change_webhook(*, webhook: Webhook, **changes: Any) -> Webhook:
 def rotate_secret(
     *, webhook: Webhook, secret: str = GENERATE, overlap: timedelta = DEFAULT_OVERLAP
 ) -> Webhook:
-    """A new secret; the one before signs too until `overlap` (0 to 7 days) is over.
+    """A new secret; the one before signs too until `overlap` (0 to 7 days) is over, those before it until theirs is.
 
-    There is one such secret: another rotation within the overlap ends that of the rotation before.
+    Without an overlap only the new one signs from now on. Raises `InvalidSubscription`, also where so many earlier
+    ones sign that another would be too many: none of them ends before the time that was promised.
     """
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         raise InvalidSubscription("An overlap is 0 to 7 days.", field="overlap")
@@ -119,11 +127,8 @@ def rotate_secret(
         raise InvalidSubscription("A rotation needs a new secret.", field="secret")
     webhook = _locked(webhook.pk)
     had_secret = bool(webhook.secret)
-    # A secret that no key opens can't sign any more: keeping it would hold the webhook for all of the overlap.
-    keeps = had_secret and overlap > timedelta(0) and secrets.opens(webhook.secret)
     _let_go_if_undecryptable(webhook)
-    webhook.previous_secret = webhook.secret if keeps else ""
-    webhook.previous_secret_until = database_now() + overlap if keeps else None
+    rotation.keep(webhook, _overlapping(webhook, overlap) if overlap else [])
     webhook.secret = secrets.encrypt(new)
     _save(webhook)
     _audit(webhook, "webhook.secret_rotated", had_secret=had_secret, until=webhook.previous_secret_until)
@@ -134,7 +139,7 @@ def rotate_secret(
 def delete_webhook(*, webhook: Webhook) -> None:
     """Deletes it, for good: nothing is sent from now on; its deliveries go in batches, by a task."""
     webhook = _locked(webhook.pk)
-    _audit(webhook, "webhook.deleted", host=_host(webhook.url))
+    _audit(webhook, "webhook.deleted", **_told(webhook))
     webhook.delete()
 
 
@@ -234,36 +239,62 @@ def _locked(webhook_id: int) -> Webhook:
 
 def _save(webhook: Webhook) -> None:
     webhook.version += 1
-    webhook.updated_at = database_now()
+    webhook.updated_at = _stamp()
     webhook.save()
 
 
-def _change(webhook: Webhook, name: str, value: Any, told: dict[str, Any]) -> None:
-    """Sets one checked value; `told` gets what the audit may show of it."""
+def _stamp() -> datetime:
+    """The running unit's moment, by which those who sync find what it wrote."""
+    unit = current_unit()
+    return database_now() if unit is None else unit.stamp()
+
+
+def _told(webhook: Webhook) -> dict[str, Any]:
+    """What the audit shows of a webhook: neither secrets nor the rest of its URL, which is often one."""
+    return {
+        "host": _host(webhook.url),
+        "events": webhook.events,
+        "has_secret": bool(webhook.secret),
+        "headers": _header_names(webhook),
+        "ordering": webhook.ordering,
+        "skip_own": webhook.skip_own,
+        "rate_limit": webhook.rate_limit,
+    }
+
+
+def _header_names(webhook: Webhook) -> list[str] | None:
+    """The names of the headers that are sent along; None where no field key opens them."""
+    try:
+        return sorted(opened_headers(webhook.headers))
+    except UndecryptableSecret:
+        return None
+
+
+def _change(webhook: Webhook, name: str, value: Any) -> None:
+    """Sets one checked value."""
     match name:
         case "url":
             if value != webhook.url:
                 # Another endpoint: what the one before did is not held against it.
                 EndpointState.objects.filter(webhook=webhook).update(**clean_slate())
             webhook.url = checked_url(value)
-            told["host"] = _host(value)
         case "events":
-            webhook.events = told["events"] = checked_events(value, webhook.api_key)
+            webhook.events = checked_events(value, webhook.api_key)
         case "secret":
             secret = checked_secret(value)
             _let_go_if_undecryptable(webhook)
             webhook.secret = secrets.encrypt(secret) if secret else ""
-            webhook.previous_secret, webhook.previous_secret_until = "", None
-            told["has_secret"] = bool(secret)
+            rotation.keep(webhook, [])
         case "headers":
+            headers = _with_kept(checked_headers(value), webhook)
             _let_go_if_undecryptable(webhook)
-            webhook.headers = _encrypted(checked_headers(value))
+            webhook.headers = _encrypted(headers)
         case "ordering":
-            webhook.ordering = told["ordering"] = checked_ordering(value)
+            webhook.ordering = checked_ordering(value)
         case "rate_limit":
-            webhook.rate_limit = told["rate_limit"] = checked_rate_limit(value)
+            webhook.rate_limit = checked_rate_limit(value)
         case "skip_own":
-            webhook.skip_own = told["skip_own"] = bool(value)
+            webhook.skip_own = bool(value)
         case _:
             raise InvalidSubscription(f"A webhook has no {name!r} that can be changed.", field=name)
 
@@ -276,11 +307,36 @@ def _set_off(webhook: Webhook, reason: OffReason, now: datetime) -> None:
     webhook.on_since = None
 
 
+def _overlapping(webhook: Webhook, overlap: timedelta) -> list[EarlierSecret]:
+    now = database_now()
+    earlier = rotation.those_that_open(webhook, now)
+    # A secret that no key opens can't sign any more: keeping it would hold the webhook for all of the overlap.
+    if webhook.secret and secrets.opens(webhook.secret):
+        earlier = [EarlierSecret(stored=webhook.secret, until=now + overlap), *earlier]
+    if len(earlier) > rotation.MOST:
+        first = min(each.until for each in earlier)
+        raise InvalidSubscription(
+            f"{rotation.MOST} earlier secrets sign still, the first of them until {moment(first)}."
+            " Wait until then, or rotate without an overlap.",
+            field="overlap",
+        )
+    return earlier
+
+
 def _let_go_if_undecryptable(webhook: Webhook) -> None:
     """Ends the hold on a webhook for what could not be decrypted: it is about to be replaced."""
-    stored = (webhook.secret, webhook.previous_secret, webhook.headers)
+    earlier = (each["secret"] for each in webhook.previous_secrets)
+    stored = (webhook.secret, *earlier, webhook.headers)
     if not all(secrets.opens(each) for each in stored if each):
         EndpointState.objects.filter(webhook=webhook).update(paused_until=None)
+
+
+def _with_kept(headers: dict[str, str], webhook: Webhook) -> dict[str, str]:
+    """A value that is hidden from readers stays what it is when it comes back as it was shown."""
+    if HIDDEN not in headers.values():
+        return headers
+    kept = opened_headers(webhook.headers)
+    return {name: kept.get(name, HIDDEN) if value == HIDDEN else value for name, value in headers.items()}
 
 
 def _encrypted(headers: dict[str, str]) -> str:

@@ -2,15 +2,21 @@
 
 from dataclasses import dataclass
 
-from webhooks.models import Webhook
-from webhooks.secrets import UndecryptableSecret, under_newest_key
+from django.db import transaction
 
-_FIELDS = ("secret", "previous_secret", "headers")
+from apikeys.idempotency import reencrypt_answers
+from calliyo.encryption import Undecryptable, under_newest_key
+from webhooks.models import Webhook
+
+_FIELDS = ("secret", "headers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reencrypted:
-    """How many values there are, how many were (or would be) moved, and whose no field key opens (webhooks' ids)."""
+    """How many values there are, how many were (or would be) moved, and whose no field key opens (webhooks' ids).
+
+    Kept answers that no key opens are not told: a day later they are gone.
+    """
 
     checked: int
     changed: int
@@ -19,23 +25,43 @@ class Reencrypted:
 
 def reencrypt_secrets(*, dry_run: bool = False) -> Reencrypted:
     """Moves every value, one by one, while everything else goes on; doing it twice changes nothing more."""
-    checked = changed = 0
+    checked, changed = reencrypt_answers(dry_run=dry_run)
     undecryptable: list[int] = []
-    for row in Webhook.objects.order_by("pk").values("pk", *_FIELDS).iterator(chunk_size=500):
-        for name in _FIELDS:
-            if not row[name]:
+    rows = Webhook.objects.order_by("pk").values("pk", *_FIELDS, "previous_secrets")
+    for row in rows.iterator(chunk_size=500):
+        stored = [*((name, row[name]) for name in _FIELDS), *_earlier(row["previous_secrets"])]
+        for name, value in stored:
+            if not value:
                 continue
             checked += 1
             try:
-                new = under_newest_key(row[name])
-            except UndecryptableSecret:
+                new = under_newest_key(value)
+            except Undecryptable:
                 undecryptable.append(row["pk"])
                 continue
-            if new is not None and (dry_run or _replaced(row["pk"], name, row[name], new)):
+            if new is not None and (dry_run or _replaced(row["pk"], name, value, new)):
                 changed += 1
     return Reencrypted(checked=checked, changed=changed, undecryptable=tuple(dict.fromkeys(undecryptable)))
 
 
+def _earlier(previous_secrets: list[dict[str, str]]) -> list[tuple[str, str]]:
+    return [("previous_secrets", each["secret"]) for each in previous_secrets]
+
+
 def _replaced(pk: int, name: str, old: str, new: str) -> bool:
+    if name == "previous_secrets":
+        return _replaced_among_the_earlier(pk, old, new)
     # Only what is still the same: somebody may rotate it in this very moment. No version: nothing changed for people.
     return Webhook.objects.filter(pk=pk, **{name: old}).update(**{name: new}) == 1
+
+
+@transaction.atomic
+def _replaced_among_the_earlier(pk: int, old: str, new: str) -> bool:
+    webhook = Webhook.objects.filter(pk=pk).select_for_update(no_key=True).first()
+    if webhook is None or old not in (each["secret"] for each in webhook.previous_secrets):
+        return False
+    webhook.previous_secrets = [
+        each | {"secret": new} if each["secret"] == old else each for each in webhook.previous_secrets
+    ]
+    webhook.save(update_fields=["previous_secrets"])
+    return True

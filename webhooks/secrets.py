@@ -2,11 +2,9 @@
 
 import base64
 import secrets
-from functools import lru_cache
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
-
+from calliyo import encryption
+from calliyo.encryption import Undecryptable
 from calliyo.errors import DomainError
 from webhooks.signing import SECRET_PREFIX, standard_key
 
@@ -50,15 +48,15 @@ def check_secret(secret: str) -> None:
 
 
 def encrypt(secret: str) -> str:
-    """`secret` as it is stored: a Fernet token under the newest field key."""
-    return _fernet(tuple(settings.CALLIYO_FIELD_KEYS)).encrypt(secret.encode()).decode()
+    """`secret` as it is stored."""
+    return encryption.encrypt(secret)
 
 
 def decrypt(stored: str, *, field: str = "secret") -> str:
     """What is in `stored`, under whichever field key still opens it; raises `UndecryptableSecret` for `field`."""
     try:
-        return _fernet(tuple(settings.CALLIYO_FIELD_KEYS)).decrypt(stored.encode()).decode()
-    except InvalidToken as error:
+        return encryption.decrypt(stored)
+    except Undecryptable as error:
         raise UndecryptableSecret(
             f"The {field} can't be decrypted: its field key is not among CALLIYO_FIELD_KEYS.", field=field
         ) from error
@@ -71,23 +69,3 @@ def opens(stored: str) -> bool:
     except UndecryptableSecret:
         return False
     return True
-
-
-def under_newest_key(stored: str) -> str | None:
-    """What is stored, encrypted anew under the newest field key; None where it is already. Raises as `decrypt`."""
-    if _opens_with(settings.CALLIYO_FIELD_KEYS[0], stored):
-        return None
-    return encrypt(decrypt(stored))
-
-
-def _opens_with(key: str, stored: str) -> bool:
-    try:
-        _fernet((key,)).decrypt(stored.encode())
-    except InvalidToken:
-        return False
-    return True
-
-
-@lru_cache(maxsize=8)
-def _fernet(keys: tuple[str, ...]) -> MultiFernet:
-    return MultiFernet([Fernet(key) for key in keys])

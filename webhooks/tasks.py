@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from webhooks import chores, notices, pruning
+from webhooks import backlog, chores, notices, pruning
 from webhooks.delivery import worker
 
 
@@ -14,11 +14,15 @@ def poke(webhook_ids: list[int]) -> None:
 
 @shared_task(name="webhooks.clean_up", ignore_result=True)
 def clean_up() -> None:
-    """What deleted and turned-off webhooks have left behind, secrets whose overlap is over, notices that are owed."""
+    """What deleted and turned-off webhooks have left behind, secrets whose overlap is over, notices that are owed.
+
+    And a line on what waits, for those who watch the log.
+    """
     chores.delete_leftovers()
     chores.mark_missed()
     chores.forget_previous_secrets()
     notices.send_owed()
+    backlog.tell()
 
 
 @shared_task(name="webhooks.prune", ignore_result=True)

@@ -53,6 +53,8 @@ DOMAIN_STATUS: Final[dict[str, int]] = {
     "insufficient_scope": 403,
     "forbidden_field": 403,
     "not_found": 404,
+    "webhook_off": 409,
+    "secret_undecryptable": 409,
 }
 
 _TITLES: Final[dict[str, str]] = {
@@ -64,6 +66,7 @@ _TITLES: Final[dict[str, str]] = {
     "address_not_allowed": "The API key is not allowed from this address",
     "origin_not_allowed": "The API key is not allowed for this web site",
     "insufficient_scope": "The API key lacks a scope",
+    "webhooks_not_allowed": "The API key may not manage webhooks",
     "rate_limited": "Too many requests",
     "duplicate_phone": "A lead with this phone number exists",
     "duplicate_external_id": "A lead with this external_id exists",

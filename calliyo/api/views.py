@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Any, Final, Protocol, TypeAlias, cast
+from typing import Any, ClassVar, Final, Protocol, TypeAlias, cast
 
 import orjson
 from django.conf import settings
+from django.db import models
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
@@ -39,6 +40,10 @@ class ApiView(APIView):
     """A view under `/public/`: the rate limit first, then the scope, then the body, then the work."""
 
     metadata_class = None  # OPTIONS is answered below
+    # A write of many batches, or one that waits for others, is no unit of work: it opens its own.
+    in_one_unit: ClassVar[bool] = True
+    # Whether what is kept of an answer, for an `Idempotency-Key`, is to be encrypted.
+    answers_hold_secrets: ClassVar[bool] = False
     _unreadable: Exception | None = None
 
     @property
@@ -101,7 +106,8 @@ class ApiView(APIView):
         self, handler: Callable[..., HttpResponseBase], request: Request, finish: Finish | None
     ) -> HttpResponseBase:
         self.body(request)  # what cannot be read is refused before a transaction is open
-        return _in_one_unit(partial(handler, request, *self.args, **self.kwargs), finish)
+        work = partial(handler, request, *self.args, **self.kwargs)
+        return _in_one_unit(work, finish) if self.in_one_unit else _finished(work, finish)
 
     def body(self, request: Request) -> Any:
         """The parsed body. What is wrong with it is raised each time: REST framework does so only once."""
@@ -117,10 +123,12 @@ class ApiView(APIView):
         return data
 
 
-@unit_of_work
-def _in_one_unit(work: Callable[[], HttpResponseBase], finish: Finish | None) -> HttpResponseBase:
+def _finished(work: Callable[[], HttpResponseBase], finish: Finish | None) -> HttpResponseBase:
     answer = work()
     return answer if finish is None else finish(answer)
+
+
+_in_one_unit = unit_of_work(_finished)
 
 
 @cache
@@ -169,6 +177,10 @@ class ResourceViewSet(Listing, ViewSetMixin, ApiView):
             raise Http404
         return found[0]
 
+    def rows_of_caller(self) -> "models.QuerySet[Any, Any]":
+        """`rows` for a statement of its own: without open parameters."""
+        return self.rows()
+
     def object_answer(self, picture: Mapping[str, Any], *, status: int = 200) -> HttpResponse:
         """`picture` as an answer with its `ETag`, or 304 where the caller has this very answer."""
         return tagged_answer(self.request, orjson.dumps(picture), version=picture["version"], status=status)
@@ -178,7 +190,7 @@ class ResourceViewSet(Listing, ViewSetMixin, ApiView):
         wanted = named_etags(self.request, "If-Match")
         if not wanted:
             return
-        rows = self.rows().select_for_update(no_key=True, of=("self",))
+        rows = self.rows_of_caller().select_for_update(no_key=True, of=("self",))
         version = rows.filter(pk=pk).values_list("version", flat=True).first()
         if version is None:
             raise Http404

@@ -5,7 +5,13 @@ from django.shortcuts import redirect
 
 from apikeys.models import APIKey
 from calliyo.pages.access import AdminRequest, api_tab_address, settings_view
-from calliyo.pages.api_tab.confirmations import create_dialog, delete_dialog, regenerate_dialog
+from calliyo.pages.api_tab.confirmations import (
+    create_dialog,
+    delete_dialog,
+    duplicate_dialog,
+    regenerate_dialog,
+    rename_dialog,
+)
 from calliyo.pages.api_tab.drawer import scopes_panel
 from calliyo.pages.api_tab.page import Overlay, api_page
 from calliyo.pages.api_tab.webhook_cards import panel_from_address, webhooks_panel
@@ -30,6 +36,10 @@ def _overlay(request: AdminRequest) -> Overlay | None:
     match request.GET.get("confirm"), request.GET.get("panel"):
         case "regenerate", _:
             return regenerate_dialog(request.user, key)
+        case "duplicate", _:
+            return duplicate_dialog(request.user, key)
+        case "rename", _:
+            return rename_dialog(key)
         case "delete", _:
             return delete_dialog(key)
         case _, "webhooks":

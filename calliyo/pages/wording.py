@@ -49,7 +49,7 @@ def sentences(scopes: Collection[str]) -> list[str]:
     lines = [gettext("Can %(what)s.") % {"what": "; ".join(_abilities(scopes))}]
     hidden = [_noun(r) for r in Resource if scope_for(r, Access.READ) not in scopes]
     if hidden:
-        lines.append(gettext("Cannot see %(what)s.") % {"what": _listed(hidden, gettext("or"))})
+        lines.append(gettext("Cannot see %(what)s.") % {"what": listed(hidden, gettext("or"))})
     if set(scopes) <= READ_SCOPES:
         lines.append(gettext("Cannot change anything."))
     return lines
@@ -79,7 +79,7 @@ def exact(moment: datetime) -> str:
 def stopping(events: Collection[str], url: str) -> str:
     """Says that these events will no longer be sent to `url`."""
     return gettext("%(events)s will stop at %(url)s.") % {
-        "events": _listed(events, gettext("and")),
+        "events": listed(events, gettext("and")),
         "url": url,
     }
 
@@ -92,7 +92,7 @@ def _abilities(scopes: Collection[str]) -> Iterable[str]:
         if verbs:
             groups.setdefault(verbs, []).append(_noun(resource))
     for verbs, nouns in groups.items():
-        yield verbs % {"what": _listed(nouns, gettext("and"))}
+        yield verbs % {"what": listed(nouns, gettext("and"))}
 
 
 def _verbs(resource: Resource, accesses: Collection[Access]) -> str:
@@ -136,5 +136,6 @@ def _noun(resource: Resource) -> str:
     }[resource]
 
 
-def _listed(words: Iterable[str], last: str) -> str:
+def listed(words: Iterable[str], last: str) -> str:
+    """Words in a row, the last two joined by `last`: "leads, tags and notes"."""
     return str(get_text_list(list(words), last))

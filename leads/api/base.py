@@ -114,9 +114,9 @@ class DeletedList(Listing):
 class GatheredField(JSONField):
     """A list: of PostgreSQL's driver as it is, of SQLite as JSON."""
 
-    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
-        """The list."""
-        return value if isinstance(value, list) else super().from_db_value(value, expression, connection)
+    def get_db_converters(self, connection: Any) -> list[Any]:
+        """None for PostgreSQL: there it is an array."""
+        return [] if connection.vendor == "postgresql" else super().get_db_converters(connection)
 
 
 class Gathered(Subquery):

@@ -57,6 +57,8 @@ def test_a_key_is_made_with_what_was_asked_and_who_asked(db):
     assert (entry.actor_type, entry.actor_id, entry.actor_name) == ("user", 7, "Asha Nair")
     assert entry.request_id == "req_1"
     assert entry.data["scopes"] == ["leads:read", "tags:read"]
+    assert entry.data["allowed_addresses"] == key.allowed_addresses
+    assert entry.data["manage_webhooks"] is True
 
 
 def test_no_scope_means_no_access(db):

@@ -5,7 +5,7 @@ from django.core.checks import run_checks
 from django.test import RequestFactory
 
 from apikeys.checks import every_public_route_declares_its_scope, public_routes
-from apikeys.permissions import ANY_KEY, AnyOf, HasScope, needed_scopes
+from apikeys.permissions import ANY_KEY, AnyOf, HasScope, MayManageWebhooks, needed_scopes
 from apikeys.scopes import Access, Resource, Scope, scope_for
 from calliyo.api.views import ApiView
 from tests.clients import public_client
@@ -27,27 +27,45 @@ SERVED = (
     | {("/public/leads/batch", "POST")}
 )
 SERVED.remove(("/public/leads/1", "DELETE"))
+# What a key does with its own webhooks, where the switch is on; it is off by default.
+OF_WEBHOOKS = {
+    "/public/webhooks": {"GET", "HEAD", "POST"},
+    "/public/webhooks/1": {"GET", "HEAD", "PATCH", "DELETE"},
+    "/public/webhooks/1/deliveries": {"GET", "HEAD"},
+    "/public/webhooks/1/test": {"POST"},
+    "/public/webhooks/1/replay": {"POST"},
+}
 
 
 def addresses():
     for route, view in public_routes():
         path = "/" + route.replace("(?P<pk>[^/]+)", "1").replace("^", "").replace("/?$", "")
-        yield path, view.resource
+        yield path, view
 
 
-def test_the_routes_are_the_nine_resources_the_events_and_me():
+def test_the_routes_are_the_nine_resources_the_events_the_webhooks_and_me():
     found = {path for path, _ in addresses()}
     wanted = {f"/public/{resource}{end}" for resource in (*Resource, "events") for end in ("", "/1")}
-    assert wanted | {"/public/me"} <= found
+    assert wanted | OF_WEBHOOKS.keys() | {"/public/me"} <= found
 
 
+def test_nothing_but_webhooks_asks_for_the_switch():
+    switched = {path for path, view in addresses() if MayManageWebhooks in view.permission_classes}
+    assert switched == OF_WEBHOOKS.keys()
+
+
+@pytest.mark.parametrize("manage_webhooks", [False, True])
 @pytest.mark.parametrize("scope", [None, *Scope])
-def test_a_key_with_one_scope_or_none_opens_exactly_what_it_grants(db, scope):
-    client = public_client(*([scope] if scope else []))
-    for path, resource in addresses():
+def test_a_key_with_one_scope_or_none_opens_exactly_what_it_grants(db, scope, manage_webhooks):
+    client = public_client(*([scope] if scope else []), manage_webhooks=manage_webhooks)
+    for path, view in addresses():
         for method in METHODS:
             answer = client.request(method, path, "{}" if method in {"POST", "PATCH"} else "")
-            assert granted(answer) == expected(path, method, resource, scope), (path, method, scope)
+            if path in OF_WEBHOOKS:
+                wanted = expected_of_webhooks(path, method, manage_webhooks)
+            else:
+                wanted = expected(path, method, view.resource, scope)
+            assert granted(answer) == wanted, (path, method, scope, manage_webhooks)
 
 
 def granted(answer):
@@ -56,6 +74,15 @@ def granted(answer):
         return answer.status_code
     assert answer.status_code in {200, 204, 400, 404}, answer.content
     return "open"
+
+
+def expected_of_webhooks(path, method, manage_webhooks):
+    """No scope opens them, and none is needed: the events' scopes are judged by the body."""
+    if method == "OPTIONS":
+        return "open"
+    if method not in OF_WEBHOOKS[path]:
+        return 405
+    return "open" if manage_webhooks else 403
 
 
 def expected(path, method, resource, scope):

@@ -21,6 +21,8 @@ STATES = {
     "webhooks": "&key={zoho}&panel=webhooks",
     "webhook-form": "&key={zoho}&panel=webhooks&webhook=new",
     "regenerate": "&key={zoho}&confirm=regenerate",
+    "rename": "&key={zoho}&confirm=rename",
+    "duplicate": "&key={zoho}&confirm=duplicate",
     "delete": "&key={zoho}&confirm=delete",
 }
 

@@ -183,7 +183,7 @@ def test_a_new_secret_lets_the_old_one_sign_too_for_a_day(desk, key):
     response = edit(desk, webhook, secret_choice="generate")
     webhook.refresh_from_db()
     assert reveal_secret(webhook) in text_of(response)
-    assert webhook.previous_secret
+    assert len(webhook.previous_secrets) == 1
     assert webhook.previous_secret_until is not None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
 
@@ -11,6 +12,7 @@ from apikeys.scopes import Scope
 from leads.models import Lead, LeadStatus
 from webhooks.catalogue import EventType
 from webhooks.delivery.addresses import reach_of
+from webhooks.delivery.clock import database_now
 from webhooks.delivery.engine import Engine
 from webhooks.delivery.send import Sender
 from webhooks.models import Delivery, Webhook
@@ -36,6 +38,14 @@ def new_lead(number: int = 1, **values: Any) -> Lead:
     return Lead.objects.create(
         **{"first_name": "Asha", "phone": f"+9198000{number:05d}", "status": status, **values}
     )
+
+
+def end_overlap(webhook: Webhook, *, which: int = 0) -> None:
+    """Has one of its earlier secrets (0: the newest) end a second ago."""
+    webhook.refresh_from_db()
+    over = (database_now() - timedelta(seconds=1)).isoformat(timespec="milliseconds")
+    webhook.previous_secrets[which]["until"] = over
+    webhook.save(update_fields=["previous_secrets"])
 
 
 def states(webhook: Webhook) -> list[str]:

@@ -17,6 +17,7 @@ from tests.processes import wait_until
 from tests.webhooks.engines import (
     ALL_EVENTS,
     FAST,
+    end_overlap,
     new_key,
     new_lead,
     new_sender,
@@ -440,7 +441,7 @@ def test_while_a_rotation_overlaps_both_secrets_sign_and_afterwards_the_new_one_
         new_lead(1)
         engine.poke([webhook.pk])
         [both] = receiver.wait_for(1)
-        Webhook.objects.update(previous_secret_until=timezone.now() - timedelta(seconds=1))
+        end_overlap(webhook)
         new_lead(2)
         engine.poke([webhook.pk])
         _, alone = receiver.wait_for(2)

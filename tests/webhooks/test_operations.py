@@ -12,8 +12,10 @@ from calliyo.actor import Actor, ActorType, acting_as
 from calliyo.errors import DomainError
 from leads.models import Note
 from tests.processes import Answer
-from tests.webhooks.engines import ALL_EVENTS, new_key, new_lead, new_webhook, states
+from tests.webhooks.engines import ALL_EVENTS, end_overlap, new_key, new_lead, new_webhook, states
 from webhooks import chores, secrets
+from webhooks.delivery.clock import database_now
+from webhooks.delivery.target import target_of
 from webhooks.delivery.urls import InvalidUrl
 from webhooks.models import Attempt, Delivery, EndpointState, Webhook
 from webhooks.operations import (
@@ -61,7 +63,8 @@ def test_a_key_subscribes_and_the_audit_names_who_and_what_without_the_secret(ke
     entry = audited("webhook.created")
     assert entry.data == {
         "webhook_id": webhook.pk, "host": "hooks.example.com", "events": ["lead.created", "note.added"],
-        "has_secret": True,
+        "has_secret": True, "active": True, "headers": ["Authorization"], "ordering": "strict", "rate_limit": 60,
+        "skip_own": True,
     }  # fmt: skip
     everything = json.dumps(list(AuditEntry.objects.values_list("data", flat=True)))
     assert "sixteen" not in everything and "theirs" not in everything
@@ -156,19 +159,73 @@ def test_a_change_writes_what_is_named_and_tells_the_audit_the_fields(key: APIKe
 def test_a_rotation_keeps_the_old_secret_for_the_overlap_and_no_longer(key: APIKey) -> None:
     webhook = subscribe(api_key=key, url=URL, events=["lead.created"], secret="the first secret")
     rotated = rotate_secret(webhook=webhook)
-    assert secrets.decrypt(rotated.previous_secret) == "the first secret"
+    assert [secrets.decrypt(each["secret"]) for each in rotated.previous_secrets] == ["the first secret"]
     assert rotated.previous_secret_until is not None
     assert timedelta(hours=23) < rotated.previous_secret_until - timezone.now() <= timedelta(hours=24)
-    Webhook.objects.update(previous_secret_until=timezone.now() - timedelta(seconds=1))
+    assert chores.forget_previous_secrets() == 0
+    end_overlap(webhook)
     assert chores.forget_previous_secrets() == 1
     webhook.refresh_from_db()
-    assert (webhook.previous_secret, webhook.previous_secret_until) == ("", None)
-    assert (
-        rotate_secret(webhook=webhook, secret="another typed one", overlap=timedelta(0)).previous_secret == ""
-    )
+    assert (webhook.previous_secrets, webhook.previous_secret_until) == ([], None)
+    assert rotate_secret(webhook=webhook, overlap=timedelta(0)).previous_secrets == []
     for overlap in (timedelta(days=8), timedelta(seconds=-1)):
         with pytest.raises(InvalidSubscription, match="0 to 7 days"):
             rotate_secret(webhook=webhook, overlap=overlap)
+
+
+def test_a_second_rotation_within_the_overlap_ends_none_before_its_time(key: APIKey) -> None:
+    webhook = subscribe(api_key=key, url=URL, events=["lead.created"], secret="the first secret")
+    first_ends = rotate_secret(webhook=webhook, secret="the second secret").previous_secret_until
+    webhook = rotate_secret(webhook=webhook, secret="the third secret!", overlap=timedelta(hours=1))
+    now = database_now()
+    assert target_of(webhook, now).secrets == ("the third secret!", "the second secret", "the first secret")
+    assert webhook.previous_secret_until == first_ends
+    assert first_ends is not None
+    in_two_hours = now + timedelta(hours=2)
+    assert target_of(webhook, in_two_hours).secrets == ("the third secret!", "the first secret")
+    assert target_of(webhook, first_ends).secrets == ("the third secret!",)
+    end_overlap(webhook)  # the second one's
+    assert chores.forget_previous_secrets() == 1
+    webhook.refresh_from_db()
+    assert [secrets.decrypt(each["secret"]) for each in webhook.previous_secrets] == ["the first secret"]
+    assert webhook.previous_secret_until == first_ends
+
+
+def test_a_rotation_without_overlap_or_a_secret_that_is_set_ends_all_that_came_before(key: APIKey) -> None:
+    webhook = subscribe(api_key=key, url=URL, events=["lead.created"], secret="the first secret")
+    rotate_secret(webhook=webhook)
+    webhook = rotate_secret(webhook=webhook, secret="the third secret!", overlap=timedelta(0))
+    assert target_of(webhook, database_now()).secrets == ("the third secret!",)
+    rotate_secret(webhook=webhook)
+    webhook = change_webhook(webhook=webhook, secret="the fifth secret!")
+    assert target_of(webhook, database_now()).secrets == ("the fifth secret!",)
+    assert (webhook.previous_secrets, webhook.previous_secret_until) == ([], None)
+
+
+def test_a_rotation_that_would_have_to_end_another_before_its_time_is_refused(key: APIKey) -> None:
+    webhook = subscribe(api_key=key, url=URL, events=["lead.created"], secret="generate")
+    for _ in range(5):
+        webhook = rotate_secret(webhook=webhook)
+    signing = target_of(webhook, database_now()).secrets
+    assert len(set(signing)) == 6
+    with pytest.raises(InvalidSubscription, match="5 earlier secrets sign still, the first of them until 20"):
+        rotate_secret(webhook=webhook)
+    webhook.refresh_from_db()
+    assert target_of(webhook, database_now()).secrets == signing
+    end_overlap(webhook, which=4)
+    assert target_of(rotate_secret(webhook=webhook), database_now()).secrets[1:] == signing[:5]
+    assert len(rotate_secret(webhook=webhook, overlap=timedelta(0)).previous_secrets) == 0
+
+
+def test_an_earlier_secret_that_no_key_opens_is_left_behind_by_a_rotation(key: APIKey) -> None:
+    webhook = subscribe(api_key=key, url=URL, events=["lead.created"], secret="the first secret")
+    webhook = rotate_secret(webhook=webhook, secret="the second secret")
+    webhook.previous_secrets[0]["secret"] = "damaged"
+    webhook.save()
+    EndpointState.objects.update(paused_until=timezone.now() + timedelta(minutes=1))
+    webhook = rotate_secret(webhook=webhook, secret="the third secret!")
+    assert target_of(webhook, database_now()).secrets == ("the third secret!", "the second secret")
+    assert EndpointState.objects.get().paused_until is None
 
 
 @pytest.mark.parametrize("how", ["rotated", "changed"])
@@ -182,7 +239,7 @@ def test_a_secret_that_no_key_opens_is_replaced_and_holds_nothing_any_more(key: 
     else:
         webhook = change_webhook(webhook=webhook, secret=new)
     assert reveal_secret(webhook) == new
-    assert (webhook.previous_secret, webhook.previous_secret_until) == ("", None)
+    assert (webhook.previous_secrets, webhook.previous_secret_until) == ([], None)
     assert EndpointState.objects.get().paused_until is None
 
 
@@ -226,7 +283,8 @@ def test_a_deleted_webhook_goes_at_once_and_its_deliveries_in_batches(key: APIKe
     number = gone.pk
     delete_webhook(webhook=gone)
     assert not EndpointState.objects.filter(webhook_id=number).exists()
-    assert audited("webhook.deleted").data == {"webhook_id": number, "host": "127.0.0.1"}
+    data = audited("webhook.deleted").data
+    assert (data["webhook_id"], data["host"], data["events"]) == (number, "127.0.0.1", gone.events)
     assert chores.delete_leftovers() == 5
     assert states(kept) == ["waiting"] * 5 and Delivery.objects.count() == 5 and not Attempt.objects.exists()
     assert chores.delete_leftovers() == 0

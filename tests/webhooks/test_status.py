@@ -10,13 +10,18 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from apikeys.operations import deactivate_key
 from tests.webhooks.engines import new_key, new_lead, new_webhook
 from webhooks import backlog
+from webhooks import tallies as tallies_module
+from webhooks.delivery.failures import FailureCode
 from webhooks.delivery.sequence import give_positions, number_deliveries
 from webhooks.models import Attempt, Delivery, EndpointState, Webhook
 from webhooks.operations import turn_off
+from webhooks.tallies import ATTEMPTS, DELIVERY, LEASES, REQUEST, Tallies, tallies
+from webhooks.tasks import clean_up
 
 pytestmark = pytest.mark.django_db
 
@@ -116,12 +121,19 @@ def samples(answer: Any) -> dict[str, float]:
 
 def test_metrics_are_the_databases_numbers(webhooks, settings):
     settings.CALLIYO_METRICS_TOKEN = TOKEN
+    worker = Tallies()
+    worker.count(ATTEMPTS, "delivered", by=3)
+    worker.count(ATTEMPTS, "status", by=2)
+    worker.count(LEASES, by=7)
+    worker.observe(REQUEST, [0.015, 0.025, 15.0, 20.0])
+    worker.save()
     answer = scrape(Authorization=f"Bearer {TOKEN}")
     assert (answer.status_code, answer["Cache-Control"][:11]) == (200, "max-age=0, ")
     assert answer["Content-Type"].startswith("text/plain; version=0.0.4")
     found = samples(answer)
-    assert 90 <= found.pop("calliyo_oldest_delivery_waiting_seconds") < 120
+    assert 90 <= found.pop("calliyo_oldest_delivery_waiting_seconds{active}") < 120
     assert found == {
+        "calliyo_oldest_delivery_waiting_seconds{inactive}": 0,
         "calliyo_deliveries_waiting": 2,
         "calliyo_deliveries{delivered}": 1,
         "calliyo_deliveries{waiting}": 2,
@@ -133,13 +145,60 @@ def test_metrics_are_the_databases_numbers(webhooks, settings):
         "calliyo_endpoints{slowed}": 0,
         "calliyo_endpoints{down}": 1,
         "calliyo_endpoints{off}": 1,
-        "calliyo_attempts_per_second{delivered}": 1 / 60,
-        "calliyo_attempts_per_second{failed}": 1 / 60,
-        "calliyo_attempt_seconds{0.5}": 0.04,
-        "calliyo_attempt_seconds{0.95}": 0.04,
         "calliyo_events_total": 4,
-        "calliyo_endpoint_leases_total": 3,
+        "calliyo_attempts_total{delivered}": 3,
+        **{f"calliyo_attempts_total{{{code}}}": 0 for code in FailureCode},
+        "calliyo_attempts_total{status}": 2,
+        **{f"calliyo_request_seconds_bucket{{{bound}}}": 0 for bound in ("0.005", "0.01")},
+        **{
+            f"calliyo_request_seconds_bucket{{{bound}}}": 2
+            for bound in ("0.025", "0.05", "0.1", "0.25", "0.5")
+        },
+        **{f"calliyo_request_seconds_bucket{{{bound:g}}}": 2 for bound in (1, 2.5, 5, 10)},
+        "calliyo_request_seconds_bucket{15}": 3,
+        "calliyo_request_seconds_bucket{+Inf}": 4,
+        "calliyo_request_seconds_count": 4,
+        "calliyo_request_seconds_sum": 35.04,
+        **{f"calliyo_delivery_seconds_bucket{{{label}}}": 0 for label in DELIVERY.labels},
+        "calliyo_delivery_seconds_count": 0,
+        "calliyo_delivery_seconds_sum": 0,
+        "calliyo_leases_taken_total": 7,
+        "calliyo_lease_takeovers_total": 0,
     }
+
+
+def test_what_several_workers_count_adds_up(webhooks):
+    for _ in range(2):
+        worker = Tallies()
+        worker.count(ATTEMPTS, "delivered", by=2)
+        worker.save()
+        worker.save()  # nothing is counted twice
+    assert tallies()[ATTEMPTS] == {"delivered": 4}
+
+
+def test_what_cannot_be_saved_now_is_saved_later(webhooks, monkeypatch):
+    worker = Tallies()
+    worker.count(LEASES)
+    with monkeypatch.context() as away:
+        away.setattr(tallies_module, "connection", None)
+        with pytest.raises(AttributeError):
+            worker.save()
+    worker.count(LEASES)
+    worker.save()
+    assert tallies() == {LEASES: {"": 2}}
+
+
+def test_the_log_tells_of_a_backlog_once_a_minute_and_of_none_nothing(webhooks):
+    with capture_logs() as lines:
+        clean_up()
+    [told] = [line for line in lines if line["event"] == "deliveries.backlog"]
+    assert 90 <= told["oldest_waiting_seconds"] < 120
+    assert (told["waiting"], told["endpoints"]) == (2, {"healthy": 1, "slowed": 0, "down": 1, "off": 1})
+    Webhook.objects.all().delete()
+    Delivery.objects.all().delete()
+    with capture_logs() as lines:
+        clean_up()
+    assert lines == []
 
 
 def test_metrics_are_not_there_without_a_token_that_guards_them(settings):

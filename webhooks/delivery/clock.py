@@ -26,6 +26,13 @@ def database_clock_in(seconds: float) -> str:
     return f"'{connection.ops.adapt_datetimefield_value(moment)}'"
 
 
+def seconds_since(column: str) -> str:
+    """An SQL expression: how many seconds after `column` the moment is that is given as its one parameter."""
+    if connection.vendor == "postgresql":
+        return f"CAST(extract(epoch FROM CAST(%s AS timestamptz) - {column}) AS float8)"
+    return f"(julianday(%s) - julianday({column})) * 86400.0"
+
+
 class ClockWatch:
     """Tells a step of the database's clock from the passing of time, by this process's monotonic clock."""
 

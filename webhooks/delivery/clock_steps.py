@@ -7,12 +7,16 @@ import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import structlog
 from django.db.models import Max, QuerySet
 
+from webhooks.delivery.clock import ClockWatch
 from webhooks.delivery.health import LONGEST_RETRY_AFTER, RULES
 from webhooks.delivery.lease import LEASE_SECONDS
 from webhooks.delivery.retry import SPREAD
 from webhooks.models import Delivery, DeliveryState, EndpointState
+
+log = structlog.get_logger(__name__)
 
 # A lease that lasts longer than this was written by a clock that has been set back since.
 _LONGEST_LEASE = timedelta(seconds=LEASE_SECONDS + 1)
@@ -64,3 +68,30 @@ class LeaseWatch:
             )
             for webhook, number, until in dead
         )
+
+
+class CheckedClock:
+    """The database's clock, whose steps are noticed and what they made wrong is put right."""
+
+    def __init__(self, schedule: Sequence[float]) -> None:
+        self._schedule = schedule
+        self._watch = ClockWatch()
+        self._leases = LeaseWatch(LEASE_SECONDS)
+        self._no_takeover_before = 0.0
+
+    def now(self) -> datetime:
+        """Now by the database's clock, looked at for a step."""
+        now, step = self._watch.look()
+        if step is not None:
+            if step:
+                log.warning("clock.stepped", seconds=round(step, 1))
+            shorten_waits(now, self._schedule)
+        if step and step > 0:
+            # Living leases seem to have run out until they are renewed; nobody takes them over meanwhile.
+            self._no_takeover_before = time.monotonic() + LEASE_SECONDS
+        self._leases.free_the_dead(now)
+        return now
+
+    def may_take_over(self) -> bool:
+        """Whether a lease that has run out by this clock may be believed to be nobody's."""
+        return time.monotonic() >= self._no_takeover_before

@@ -17,13 +17,13 @@ from datetime import datetime, timedelta
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 
 from webhooks.delivery.claim import claim
-from webhooks.delivery.clock import ClockWatch, database_now
-from webhooks.delivery.clock_steps import LeaseWatch, shorten_waits
+from webhooks.delivery.clock import database_now
+from webhooks.delivery.clock_steps import CheckedClock
+from webhooks.delivery.counts import Counts
 from webhooks.delivery.due import Wish
 from webhooks.delivery.endpoint import facts_before_claim, facts_of
 from webhooks.delivery.health import asides_before
 from webhooks.delivery.lease import (
-    LEASE_SECONDS,
     RENEW_SECONDS,
     LeaseLost,
     due_webhooks,
@@ -76,9 +76,8 @@ class Engine:
         self._served_lock = threading.Lock()
         self._unrecorded: list[Outcome] = []
         self._off: dict[int, OffReason] = {}
-        self._clock = ClockWatch()
-        self._leases_seen = LeaseWatch(LEASE_SECONDS)
-        self._no_takeover_before = 0.0
+        self._counts = Counts()
+        self._clock = CheckedClock(schedule)
         self._unnumbered: set[int] = set()
         self._sweep_at = 0.0
         self._stopping = threading.Event()
@@ -111,6 +110,8 @@ class Engine:
                 self._pokes.wait(self._until_next_turn())
                 self._guarded_turn()
             self._guarded(self._release_idle)
+            self._guarded(self._counts.save)
+            self._counts.tell()
         finally:
             self._ended.set()
             connection.close()
@@ -193,6 +194,7 @@ class Engine:
     def _write(self, outcomes: Sequence[Outcome]) -> None:
         recorded = record(outcomes, holder=self._holder, schedule=self._schedule, jitter=_jitter)
         self._unrecorded = self._unrecorded[len(outcomes) :]
+        self._counts.learn(recorded)
         self._off |= dict.fromkeys(recorded.failing, OffReason.FAILING)
         self._off |= dict.fromkeys(recorded.gone, OffReason.GONE)
         for webhook_id, seconds in recorded.retries.items():
@@ -208,28 +210,13 @@ class Engine:
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + SWEEP_SECONDS
             give_positions()
-            now = self._checked_clock()
-            wanted.update(due_webhooks(now, take_over=self._may_take_over()), self._served)
+            now = self._clock.now()
+            wanted.update(due_webhooks(now, take_over=self._clock.may_take_over()), self._served)
+            self._counts.save()
         self._unnumbered |= wanted
         for webhook_id in wanted & self._served.keys():
             self._served[webhook_id].wanted = True
         return wanted - self._served.keys()
-
-    def _checked_clock(self) -> datetime:
-        """Now by the database; where its clock was stepped, what it has made wrong is put right."""
-        now, step = self._clock.look()
-        if step is not None:
-            if step:
-                logger.warning("The database's clock was stepped by %+.1f s", step)
-            shorten_waits(now, self._schedule)
-        if step and step > 0:
-            # Living leases seem to have run out until they are renewed; nobody takes them over meanwhile.
-            self._no_takeover_before = time.monotonic() + LEASE_SECONDS
-        self._leases_seen.free_the_dead(now)
-        return now
-
-    def _may_take_over(self) -> bool:
-        return time.monotonic() >= self._no_takeover_before
 
     def _lease(self, wanted: set[int]) -> None:
         room = MAX_SERVED - len(self._served)
@@ -239,9 +226,10 @@ class Engine:
         room = min(room, LEASES_A_TURN)
         due, later = due[:room], due[room:]
         self._pokes.put(later)
-        leases = take_leases(due, holder=self._holder, take_over=self._may_take_over()) if due else []
+        leases = take_leases(due, holder=self._holder, take_over=self._clock.may_take_over()) if due else []
         with self._served_lock:
             self._served.update((lease.webhook_id, Served(lease)) for lease in leases)
+        self._counts.took(leases)
         self._pokes.settle(wanted.difference(due, later))
         self._pokes.settle(lease.webhook_id for lease in leases)
         self._pokes.put_later(set(due).difference(self._served))

@@ -22,22 +22,26 @@ SAFETY_SECONDS = 1.0
 MAX_FOUND = 1000
 _TAKE = """
     UPDATE webhooks_endpointstate
-    SET lease_number = lease_number + 1, lease_holder = %s, leased_until = {until}
+    SET lease_number = lease_number + 1, taken_from = lease_holder, lease_holder = %s, leased_until = {until}
     WHERE webhook_id IN (
         SELECT webhook_id FROM webhooks_endpointstate
         WHERE webhook_id IN ({ids}) AND ({free}) {lock}
     )
-    RETURNING webhook_id, lease_number
+    RETURNING webhook_id, lease_number, taken_from
 """
 
 
 @dataclass(slots=True)
 class Lease:
-    """Our right to serve a webhook. `ours_until` is on this process's monotonic clock, never too late."""
+    """Our right to serve a webhook. `ours_until` is on this process's monotonic clock, never too late.
+
+    `taken_from`: another holder, who let it run out.
+    """
 
     webhook_id: int
     number: int
     ours_until: float
+    taken_from: str = ""
 
     def holds(self) -> bool:
         """Whether a request may begin under it."""
@@ -77,16 +81,20 @@ def take_leases(webhook_ids: Collection[int], *, holder: str, take_over: bool = 
     Without `take_over`: only those that were given back.
     """
     asked_at = time.monotonic()
-    numbers = _taken(webhook_ids, holder, take_over=take_over)
-    unknown = _make_missing_states(set(webhook_ids).difference(numbers))
-    numbers.update(_taken(unknown, holder, take_over=take_over))
+    taken = _taken(webhook_ids, holder, take_over=take_over)
+    unknown = _make_missing_states(set(webhook_ids).difference(webhook_id for webhook_id, _, _ in taken))
+    taken += _taken(unknown, holder, take_over=take_over)
     until = _ours_until(asked_at)
-    return [Lease(webhook_id, number, until) for webhook_id, number in numbers.items()]
+    return [
+        Lease(webhook_id, number, until, taken_from="" if before == holder else before)
+        for webhook_id, number, before in taken
+    ]
 
 
-def _taken(webhook_ids: Collection[int], holder: str, *, take_over: bool) -> dict[int, int]:
+def _taken(webhook_ids: Collection[int], holder: str, *, take_over: bool) -> list[tuple[int, int, str]]:
+    """Of each: the webhook, the lease's number, and its holder before (empty: it was given back)."""
     if not webhook_ids:
-        return {}
+        return []
     postgresql = connection.vendor == "postgresql"
     statement = _TAKE.format(
         until=database_clock_in(LEASE_SECONDS),
@@ -96,7 +104,8 @@ def _taken(webhook_ids: Collection[int], holder: str, *, take_over: bool) -> dic
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, [holder])
-        return dict(cursor.fetchall())
+        taken: list[tuple[int, int, str]] = cursor.fetchall()
+        return taken
 
 
 def renew_leases(leases: Iterable[Lease], *, holder: str) -> None:

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from calliyo.fields import whole_milliseconds
 from webhooks.delivery.bulk import Row, ids_text, insert_rows
 from webhooks.delivery.claim import Parcel
-from webhooks.delivery.clock import database_now
+from webhooks.delivery.clock import database_now, seconds_since
 from webhooks.delivery.endpoint import Judged, fails_for_good, has_been_passed, judge, keep
 from webhooks.delivery.health import GONE, Answer, overtaken_since, retry_after
 from webhooks.delivery.retry import next_attempt_at
@@ -25,6 +25,7 @@ _DELIVERED = """
     SET state = 'delivered', attempts = attempts + 1, finished_at = %s, next_attempt_at = NULL, last_status = %s,
         last_error = ''
     WHERE id IN ({ids}) AND state IN ('waiting', 'missed')
+    RETURNING {seconds}
 """
 _ATTEMPT = {
     "delivery_id": "bigint",
@@ -70,13 +71,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """How many outcomes counted, how many came under a lease that others have now, and which webhooks are off by them.
+    """Which outcomes counted, how many came under a lease that others have now, and which webhooks are off by them.
 
-    `gone`: answered 410; `failing`: nothing but failures for days. `retries`: by webhook, in how many seconds the next
-    retry or probe is due.
+    `delivered_after`: of each that was delivered, the seconds since it was queued. `gone`: answered 410; `failing`:
+    nothing but failures for days. `retries`: by webhook, in how many seconds the next retry or probe is due.
     """
 
-    counted: int
+    counted: Sequence[Outcome]
+    delivered_after: Sequence[float]
     stale: int
     gone: frozenset[int]
     failing: frozenset[int]
@@ -96,7 +98,7 @@ def record(
             and states[outcome.webhook_id].lease_number == outcome.lease_number
         ]
         now = database_now()
-        _mark_delivered([outcome for outcome in counted if outcome.result.succeeded], now)
+        delivered_after = _mark_delivered([outcome for outcome in counted if outcome.result.succeeded], now)
         judged = _judged(states, counted, now)
         failed = [outcome for outcome in counted if not outcome.result.succeeded]
         failures = _mark_failed(failed, judged, now, schedule, jitter)
@@ -104,7 +106,8 @@ def record(
         keep(judged, now)
         _mark_passed(counted, judged, now)
     return Recorded(
-        counted=len(counted),
+        counted=counted,
+        delivered_after=delivered_after,
         stale=len(outcomes) - len(counted),
         gone=frozenset(outcome.webhook_id for outcome in counted if outcome.result.status == GONE),
         failing=failures.for_good,
@@ -122,14 +125,19 @@ def _our_states(webhook_ids: set[int], holder: str) -> dict[int, EndpointState]:
     return {state.webhook_id: state for state in rows.select_for_update(no_key=True).order_by("webhook_id")}
 
 
-def _mark_delivered(outcomes: Sequence[Outcome], now: datetime) -> None:
+def _mark_delivered(outcomes: Sequence[Outcome], now: datetime) -> list[float]:
+    """Of each that is delivered now, how many seconds after it was queued."""
+    seconds: list[float] = []
     by_status: dict[int | None, list[int]] = defaultdict(list)
     for outcome in outcomes:
         by_status[outcome.result.status].append(outcome.parcel.delivery_id)
     moment = connection.ops.adapt_datetimefield_value(now)
     for status, ids in by_status.items():
         with connection.cursor() as cursor:
-            cursor.execute(_DELIVERED.format(ids=ids_text(ids)), [moment, status])
+            statement = _DELIVERED.format(ids=ids_text(ids), seconds=seconds_since("created_at"))
+            cursor.execute(statement, [moment, status, moment])
+            seconds += [max(0.0, each) for (each,) in cursor.fetchall()]
+    return seconds
 
 
 def _judged(

@@ -9,6 +9,7 @@ import orjson
 
 from webhooks import secrets
 from webhooks.models import Ordering, Webhook
+from webhooks.rotation import earlier_secrets
 from webhooks.signing import STANDARD_ID, STANDARD_TIMESTAMP, signature_headers
 
 USER_AGENT = "Calliyo-Webhooks/1"
@@ -60,17 +61,21 @@ class Target:
         return {name: HIDDEN if name in self.headers else value for name, value in headers.items()}
 
 
+def opened_headers(stored: str) -> dict[str, str]:
+    """A person's own headers in the clear; raises `UndecryptableSecret`."""
+    headers: dict[str, str] = orjson.loads(secrets.decrypt(stored, field="headers")) if stored else {}
+    return headers
+
+
 def target_of(webhook: Webhook, now: datetime) -> Target:
     """The target of `webhook`, whose key is loaded; raises `UndecryptableSecret`."""
-    stored = [webhook.secret]
-    if webhook.previous_secret_until is not None and webhook.previous_secret_until > now:
-        stored.append(webhook.previous_secret)
+    stored = [webhook.secret, *(each.stored for each in earlier_secrets(webhook, now))]
     return Target(
         webhook_id=webhook.pk,
         api_key_id=webhook.api_key_id,
         url=webhook.url,
         secrets=tuple(secrets.decrypt(each) for each in stored if each),
-        headers=orjson.loads(secrets.decrypt(webhook.headers, field="headers")) if webhook.headers else {},
+        headers=opened_headers(webhook.headers),
         ordering=Ordering(webhook.ordering),
         scopes=frozenset(webhook.api_key.scopes),
     )

@@ -1,15 +1,20 @@
 """The small dialogs over the list: create, and the two that say what breaks before it breaks."""
 
+import itertools
 from collections.abc import Collection
 
+from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
 from apikeys.models import APIKey
+from apikeys.validation import NAME_LENGTH
 from calliyo.pages import form_numbers
-from calliyo.pages.api_tab.forms import DeleteForm, KeyForm
+from calliyo.pages.api_tab.config_form import limits_in_words
+from calliyo.pages.api_tab.forms import KEEP, DeleteForm, DuplicateForm, KeyForm, RenameForm
 from calliyo.pages.api_tab.page import Overlay
 from calliyo.pages.api_tab.scope_table import ticks
 from calliyo.pages.api_tab.starts import STARTS
+from calliyo.pages.wording import sentences
 from leads.models import User
 from webhooks.models import Delivery, DeliveryState, Webhook
 
@@ -30,6 +35,30 @@ def create_dialog(user: User, slug: str, form: KeyForm | None = None) -> Overlay
         "suggested": ticks(start.scopes, form["scopes"].value() or ()) if start else [],
     }
     return Overlay(template="create.html", context=context)
+
+
+def rename_dialog(key: APIKey, form: RenameForm | None = None) -> Overlay:
+    """Rename: the name that the key has, or the one that was typed and refused."""
+    form = form or RenameForm(initial={"name": key.name})
+    return Overlay(template="rename.html", context={"key": key, "form": form})
+
+
+def duplicate_dialog(user: User, key: APIKey, form: DuplicateForm | None = None) -> Overlay:
+    """Duplicate: what the new key will be able to do, a free name for it, and whether webhooks come along."""
+    webhooks = Webhook.objects.filter(api_key=key).count()
+    if form is None:
+        kept = key.expires_at if key.expires_at and not key.expired(timezone.now()) else None
+        initial = {"name": _free_name(key.name), "expires": KEEP if kept else "", "webhooks": bool(webhooks)}
+        form = DuplicateForm(initial=initial, kept=kept)
+    context = {
+        "key": key,
+        "form": form,
+        "form_number": form_numbers.issue(user),
+        "sentences": sentences(key.scopes),
+        "limits": limits_in_words(key),
+        "webhooks": webhooks,
+    }
+    return Overlay(template="duplicate.html", context=context)
 
 
 def regenerate_dialog(user: User, key: APIKey) -> Overlay:
@@ -59,3 +88,14 @@ def waiting_in_words(webhooks: Collection[int]) -> str:
         "%(count)d deliveries wait and will not be sent.",
         count,
     ) % {"count": count}
+
+
+def _free_name(name: str) -> str:
+    """The name with the first number behind it that no key has: "Zoho production 2"."""
+    taken = {each.lower() for each in APIKey.objects.values_list("name", flat=True)}
+    for number in itertools.count(2):
+        ending = f" {number}"
+        free = f"{name[: NAME_LENGTH - len(ending)]}{ending}"
+        if free.lower() not in taken:
+            break
+    return free

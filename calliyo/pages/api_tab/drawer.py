@@ -1,15 +1,26 @@
 """What Configure shows: the head of the drawer and its Scopes panel. The Webhooks panel is in `webhook_cards`."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from django.utils import timezone
 
 from apikeys.models import APIKey
+from apikeys.scopes import Scope
 from calliyo.pages.api_tab import scope_table
-from calliyo.pages.api_tab.forms import ScopesForm
+from calliyo.pages.api_tab.audit import AuditLine
+from calliyo.pages.api_tab.config_form import ConfigForm, limits_in_words
 from calliyo.pages.api_tab.health import key_state
 from calliyo.pages.api_tab.page import Overlay
 from calliyo.pages.api_tab.rows import expiry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSaved:
+    """Why a form was not saved, and what others changed meanwhile."""
+
+    why: str
+    changes: Sequence[AuditLine] = field(default_factory=list)
 
 
 def drawer(key: APIKey, panel: str, **context: object) -> Overlay:
@@ -19,18 +30,16 @@ def drawer(key: APIKey, panel: str, **context: object) -> Overlay:
     return Overlay(template="drawer.html", context=head | context)
 
 
-def scopes_panel(
-    key: APIKey, ticked: Collection[str] | None = None, form: ScopesForm | None = None, notice: str = ""
-) -> Overlay:
-    """Scopes: what is saved, or what was ticked in a form that was not saved, with the reason."""
-    scopes = key.scopes if ticked is None else ticked
-    words = scope_table.words(key, scopes)
+def scopes_panel(key: APIKey, form: ConfigForm | None = None, not_saved: NotSaved | None = None) -> Overlay:
+    """Scopes: what is saved, or what was ticked and typed in a form that was not saved, with the reason."""
+    form = form or ConfigForm(key=key)
+    scopes = [scope for scope in Scope if scope in (form["scopes"].value() or ())]
     return drawer(
         key,
         "scopes",
         lines=scope_table.lines(scopes),
-        words=words,
-        form=form,
-        notice=notice,
-        version=key.version,
+        words=scope_table.words(key, scopes),
+        limits=limits_in_words(key),
+        config=form,
+        not_saved=not_saved,
     )

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apikeys.models import APIKey
@@ -13,7 +14,8 @@ from apikeys.scopes import Scope
 from calliyo.errors import DomainError
 
 SPANS = {"7": _("7 days"), "30": _("30 days"), "90": _("90 days"), "365": _("A year")}
-ON_A_DATE = "date"
+ON_A_DATE, KEEP = "date", "keep"
+SCOPE_CHOICES = [(scope.value, scope.value) for scope in Scope]
 
 
 def add_domain_error(form: forms.BaseForm, error: DomainError) -> None:
@@ -28,30 +30,28 @@ class PlainForm(forms.Form):
         super().__init__(*args, **{"label_suffix": "", **kwargs})
 
 
-class KeyForm(PlainForm):
-    """Create API Key: a name, when it ends (`expires`, whose choices are dated), and the scopes to begin with."""
+class ExpiryForm(PlainForm):
+    """When a key ends: `expires`, whose choices are dated, and `expires_on` for one of them.
 
-    name = forms.CharField(
-        label=_("Name"),
-        max_length=100,
-        help_text=_("Usually the system that will use it."),
-        error_messages={"required": _("Give the key a name, such as “Zoho production”.")},
-    )
+    `kept` is the end that the key has, which stays possible even where it is past or not a day's end.
+    """
+
     expires_on = forms.DateField(
         label=_("Last day"),
         required=False,
         widget=forms.DateInput(attrs={"type": "date"}),
         error_messages={"invalid": _("Write the day as in 2026-12-31.")},
     )
-    scopes = forms.MultipleChoiceField(choices=[(s.value, s.value) for s in Scope], required=False)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, kept: datetime | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.kept = kept
         today = timezone.localdate()
         spans = [
             (days, f"{label} ({_day(today + timedelta(days=int(days)))})") for days, label in SPANS.items()
         ]
-        choices = [("", _("Never")), *spans, (ON_A_DATE, _("On a date…"))]
+        own = [(KEEP, gettext("As it is: %(end)s") % {"end": end_in_words(kept)})] if kept else []
+        choices = [*own, ("", _("Never")), *spans, (ON_A_DATE, _("On a date…"))]
         self.fields["expires"] = forms.ChoiceField(label=_("Expires"), required=False, choices=choices)
         self.fields["expires_on"].widget.attrs["min"] = today.isoformat()
 
@@ -65,6 +65,8 @@ class KeyForm(PlainForm):
         choice = data.get("expires")
         if not choice:
             return None
+        if choice == KEEP:
+            return self.kept
         if choice != ON_A_DATE:
             return _end_of(timezone.localdate() + timedelta(days=int(choice)))
         day: date | None = data.get("expires_on")
@@ -77,12 +79,34 @@ class KeyForm(PlainForm):
         return _end_of(day)
 
 
-class ScopesForm(forms.Form):
-    """The ticks of the Scopes table, the version of the key that they were made on, and what may stop."""
+class NameForm(PlainForm):
+    """A key's name."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=100,
+        help_text=_("Usually the system that will use it."),
+        widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"}),
+        error_messages={"required": _("Give the key a name, such as “Zoho production”.")},
+    )
+
+
+class KeyForm(NameForm, ExpiryForm):
+    """Create API Key: a name, when it ends, and the scopes to begin with."""
+
+    scopes = forms.MultipleChoiceField(choices=SCOPE_CHOICES, required=False)
+
+
+class RenameForm(NameForm):
+    """Another name for a key, and the version that it was read from."""
 
     version = forms.IntegerField(widget=forms.HiddenInput)
-    scopes = forms.MultipleChoiceField(choices=[(s.value, s.value) for s in Scope], required=False)
-    stops_accepted = forms.CharField(required=False, widget=forms.HiddenInput)
+
+
+class DuplicateForm(NameForm, ExpiryForm):
+    """A key like another one: a name of its own, when it ends, and whether its webhooks are copied."""
+
+    webhooks = forms.BooleanField(required=False)
 
 
 class DeleteForm(PlainForm):
@@ -100,6 +124,13 @@ class DeleteForm(PlainForm):
         if typed != self.key.name:
             raise forms.ValidationError(_("This is not the key’s name."))
         return typed
+
+
+def end_in_words(end: datetime) -> str:
+    """The end of a key: the last day where it ends with one, else the minute."""
+    here = timezone.localtime(end)
+    # One that ends with a day is known by that day, not by the midnight after it.
+    return _day(here - timedelta(days=1)) if here.time() == time.min else date_format(here, "j M Y, H:i")
 
 
 def _end_of(day: date) -> datetime:

@@ -1,65 +1,27 @@
-"""The forms' targets for a key as a whole: create, regenerate, activate, deactivate, delete."""
+"""The forms' targets for a key as a whole: activate, deactivate, rename, delete. Those that mint are in `minting`."""
 
-from django.conf import settings
 from django.contrib import messages
-from django.http import HttpResponse, QueryDict
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext
 
 from apikeys import operations
 from apikeys.models import APIKey
-from apikeys.scopes import in_order
 from calliyo.errors import DomainError
-from calliyo.pages import form_numbers
-from calliyo.pages.access import AdminRequest, api_tab_address, form_target
-from calliyo.pages.api_tab.confirmations import create_dialog, delete_dialog
-from calliyo.pages.api_tab.forms import DeleteForm, KeyForm, add_domain_error
-from calliyo.pages.api_tab.page import Overlay, api_page
+from calliyo.pages.access import (
+    PANELS,
+    AdminRequest,
+    api_tab_address,
+    form_target,
+    may_act_on,
+    panel_address,
+    typed_form_target,
+)
+from calliyo.pages.api_tab.confirmations import delete_dialog, rename_dialog
+from calliyo.pages.api_tab.forms import DeleteForm, RenameForm, add_domain_error
+from calliyo.pages.api_tab.page import api_page
 from calliyo.pages.api_tab.versions import locked_key
 from calliyo.unit_of_work import unit_of_work
-from leads.models import User
-
-
-@form_target
-def create_key(request: AdminRequest) -> HttpResponse:
-    """Mints a key and shows its token in this answer, the only one that ever holds it."""
-    form = KeyForm(request.POST)
-    start = request.POST.get("start", "")
-    if not form.is_valid():
-        return _create_refused(request, form, start)
-    try:
-        minted = _create(user=request.user, number=request.POST.get("form_number", ""), form=form)
-    except form_numbers.FormAlreadyUsed:
-        return _already_sent(request)
-    except DomainError as error:
-        add_domain_error(form, error)
-        return _create_refused(request, form, start)
-    return _token_shown(
-        request,
-        minted,
-        headline=gettext("The key is created"),
-        advice=gettext(
-            "Next: click Configure on the key to tick what it may read and write, and to add webhooks."
-        ),
-    )
-
-
-@form_target
-def regenerate_key(request: AdminRequest, key_id: int) -> HttpResponse:
-    """Gives the key a new token and shows it in this answer alone."""
-    try:
-        minted = _regenerate(request.user, key_id, request.POST)
-    except form_numbers.FormAlreadyUsed:
-        return _already_sent(request)
-    except DomainError as error:
-        messages.error(request, error.detail)
-        return redirect(f"{api_tab_address()}&key={key_id}&confirm=regenerate")
-    return _token_shown(
-        request,
-        minted,
-        headline=gettext("The token is regenerated"),
-        advice=gettext("The old token no longer works. Give the new one to every system that used it."),
-    )
 
 
 @form_target
@@ -82,6 +44,23 @@ def activate_key(request: AdminRequest, key_id: int) -> HttpResponse:
     return redirect(_back(request, key))
 
 
+@typed_form_target
+def rename_key(request: AdminRequest, key_id: int) -> HttpResponse:
+    """Gives the key another name, unless somebody changed it since the dialog was opened."""
+    key = APIKey.objects.get(pk=key_id)
+    form = RenameForm(request.POST)
+    if not may_act_on(form, request):
+        return api_page(request, rename_dialog(key, form))
+    try:
+        key = _rename(key_id=key_id, **form.cleaned_data)
+    except DomainError as error:
+        key.refresh_from_db()
+        add_domain_error(form, error)
+        return api_page(request, rename_dialog(key, form))
+    messages.success(request, gettext("The key is now “%(name)s”.") % {"name": key.name})
+    return redirect(_back(request, key))
+
+
 @form_target
 def delete_key(request: AdminRequest, key_id: int) -> HttpResponse:
     """Deletes the key whose name was typed."""
@@ -97,52 +76,11 @@ def delete_key(request: AdminRequest, key_id: int) -> HttpResponse:
 
 
 @unit_of_work
-def _create(*, user: User, number: str, form: KeyForm) -> operations.MintedKey:
-    form_numbers.spend(number, user)
-    data = form.cleaned_data
-    return operations.create_api_key(
-        name=data["name"], scopes=in_order(data["scopes"]), expires_at=data["expires_at"]
-    )
-
-
-@unit_of_work
-def _regenerate(user: User, key_id: int, sent: QueryDict) -> operations.MintedKey:
-    locked_key(key_id)
-    form_numbers.spend(sent.get("form_number", ""), user)
-    # Somebody else may have regenerated it meanwhile, and handed out the token that this would break.
-    version = sent.get("version", "")
-    return operations.regenerate_token(key=locked_key(key_id, int(version) if version.isdecimal() else 0))
-
-
-def _create_refused(request: AdminRequest, form: KeyForm, start: str) -> HttpResponse:
-    return api_page(request, create_dialog(request.user, start, form))
-
-
-def _already_sent(request: AdminRequest) -> HttpResponse:
-    text = gettext(
-        "This form was already sent; nothing was done a second time. A token is shown only once: "
-        "if it was not copied, choose Regenerate Token."
-    )
-    messages.warning(request, text)
-    return redirect(api_tab_address())
-
-
-def _token_shown(
-    request: AdminRequest, minted: operations.MintedKey, *, headline: str, advice: str
-) -> HttpResponse:
-    # Not the bare token: Django logs a template's whole context, as reprs, when debugging is on.
-    context = {
-        "minted": minted,
-        "headline": headline,
-        "advice": advice,
-        "me_url": f"{settings.BASE_URL}/public/me",
-    }
-    return api_page(request, Overlay(template="token.html", context=context))
+def _rename(*, key_id: int, version: int, name: str) -> APIKey:
+    return operations.rename_key(key=locked_key(key_id, version), name=name)
 
 
 def _back(request: AdminRequest, key: APIKey) -> str:
     """Where the button was: in the drawer, or in the key's row."""
     panel = request.POST.get("panel", "")
-    if panel in {"scopes", "webhooks"}:
-        return f"{api_tab_address()}&key={key.pk}&panel={panel}"
-    return f"{api_tab_address()}#key-{key.pk}"
+    return panel_address(key.pk, panel) if panel in PANELS else f"{api_tab_address()}#key-{key.pk}"

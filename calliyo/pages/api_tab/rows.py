@@ -3,14 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
 
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext
 
 from apikeys.models import APIKey
+from calliyo.pages.api_tab.forms import end_in_words
 from calliyo.pages.api_tab.health import State, gravest, key_state, webhook_state
 from calliyo.pages.wording import Brief, brief
 from webhooks.models import Webhook
@@ -87,11 +87,9 @@ def expiry(key: APIKey, now: datetime) -> str:
     """When the key ends or ended, in words; nothing for one that does not."""
     if key.expires_at is None:
         return ""
-    end = timezone.localtime(key.expires_at)
-    if end.time() == time.min:  # one that ends with a day is known by that day, not by the midnight after it
-        moment = date_format(end - timedelta(days=1), "j M Y")
-        text = gettext("ended with %(moment)s") if key.expired(now) else gettext("works through %(moment)s")
-    else:
-        moment = date_format(end, "j M Y, H:i")
-        text = gettext("expired %(moment)s") if key.expired(now) else gettext("expires %(moment)s")
-    return text % {"moment": moment}
+    told = {"moment": end_in_words(key.expires_at)}
+    if timezone.localtime(key.expires_at).time() != time.min:
+        return (gettext("expired %(moment)s") if key.expired(now) else gettext("expires %(moment)s")) % told
+    return (
+        gettext("ended with %(moment)s") if key.expired(now) else gettext("works through %(moment)s")
+    ) % told

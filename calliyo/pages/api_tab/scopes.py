@@ -1,48 +1,44 @@
-"""The Scopes panel's targets: save the ticks, and say in words what some ticks would mean."""
+"""The Scopes panel's targets: save the ticks and the limits, and say in words what some ticks would mean."""
 
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.utils.translation import gettext
 
 from apikeys import operations
 from apikeys.models import APIKey
-from apikeys.scopes import Scope, in_order
+from apikeys.scopes import Scope
 from calliyo.errors import DomainError
-from calliyo.pages.access import AdminRequest, api_tab_address, form_target, settings_view
+from calliyo.pages.access import AdminRequest, may_act_on, panel_address, settings_view, typed_form_target
 from calliyo.pages.api_tab import scope_table
-from calliyo.pages.api_tab.drawer import scopes_panel
-from calliyo.pages.api_tab.forms import ScopesForm, add_domain_error
+from calliyo.pages.api_tab.audit import changes_since
+from calliyo.pages.api_tab.config_form import ConfigForm
+from calliyo.pages.api_tab.drawer import NotSaved, scopes_panel
 from calliyo.pages.api_tab.page import api_page
-from calliyo.pages.api_tab.versions import ChangedMeanwhile, last_change, locked_key
-from calliyo.pages.wording import brief
+from calliyo.pages.api_tab.versions import ChangedMeanwhile, locked_key
 from calliyo.unit_of_work import unit_of_work
 
 
-@form_target
+@typed_form_target
 def save_scopes(request: AdminRequest, key_id: int) -> HttpResponse:
-    """Saves the ticks, unless they were made on another version or stop events that nobody was told of."""
+    """Saves ticks and limits, unless they were made on another version or stop events that nobody was told of."""
     key = APIKey.objects.get(pk=key_id)
-    ticked = request.POST.getlist("scopes")
-    form = ScopesForm(request.POST)
-    if not form.is_valid():
-        return _not_saved(request, key, ticked, form)
-    scopes = in_order(form.cleaned_data["scopes"])
-    if scope_table.words(key, scopes).stops_mark not in {"", form.cleaned_data["stops_accepted"]}:
-        return _not_saved(
-            request, key, ticked, form, gettext("Not saved yet: this stops events. Save again to go on.")
-        )
+    form = ConfigForm(request.POST, key=key)
+    if not may_act_on(form, request):
+        return _again(request, key, form)
+    wanted, version = form.configuration(), form.cleaned_data["version"]
+    if scope_table.words(key, wanted["scopes"]).stops_mark not in {"", form.cleaned_data["stops_accepted"]}:
+        text = gettext("Not saved yet: this stops events. Save again to go on.")
+        return _again(request, key, form, NotSaved(why=text))
     try:
-        _save(key_id=key_id, version=form.cleaned_data["version"], scopes=scopes)
+        _save(key_id=key_id, version=version, wanted=wanted)
     except ChangedMeanwhile:
-        key.refresh_from_db()
-        return _not_saved(request, key, ticked, form, _meanwhile(key))
+        return _again(request, *_at_version_now(request, key), _meanwhile(key, version))
     except DomainError as error:
-        add_domain_error(form, error)
-        return _not_saved(request, key, ticked, form)
+        form.refuse(error)
+        return _again(request, key, form)
     messages.success(request, gettext("Saved"))
-    return redirect(f"{api_tab_address()}&key={key_id}&panel=scopes")
+    return redirect(panel_address(key_id, "scopes"))
 
 
 @settings_view
@@ -54,26 +50,27 @@ def scopes_in_words(request: AdminRequest, key_id: int) -> HttpResponse:
 
 
 @unit_of_work
-def _save(*, key_id: int, version: int, scopes: list[Scope]) -> None:
-    operations.set_scopes(key=locked_key(key_id, version), scopes=scopes)
+def _save(*, key_id: int, version: int, wanted: dict[str, object]) -> None:
+    operations.configure_key(key=locked_key(key_id, version), **wanted)  # type: ignore[arg-type]  # the form's own
 
 
-def _meanwhile(key: APIKey) -> str:
-    saved = brief(key.scopes)
-    return gettext(
-        "Not saved: this key was changed since you opened it (%(who)s). Saved now: %(scopes)s. "
-        "Your ticks are still here; save again to replace what is saved."
-    ) % {
-        "who": last_change(key, timezone.now()),
-        "scopes": ", ".join(filter(None, [saved.headline, saved.rest])),
-    }
+def _at_version_now(request: AdminRequest, key: APIKey) -> tuple[APIKey, ConfigForm]:
+    """What was typed, on the version that is saved now: saving again replaces it knowingly."""
+    key.refresh_from_db()
+    data = request.POST.copy()
+    data["version"] = str(key.version)
+    return key, ConfigForm(data, key=key)
 
 
-def _not_saved(
-    request: AdminRequest,
-    key: APIKey,
-    ticked: list[str],
-    form: ScopesForm,
-    notice: str = "",
+def _meanwhile(key: APIKey, version: int) -> NotSaved:
+    text = gettext(
+        "Not saved: this key was changed since you opened it. What you ticked and typed is still here; "
+        "save again to replace what is saved."
+    )
+    return NotSaved(why=text, changes=changes_since(key, version))
+
+
+def _again(
+    request: AdminRequest, key: APIKey, form: ConfigForm, not_saved: NotSaved | None = None
 ) -> HttpResponse:
-    return api_page(request, scopes_panel(key, ticked, form, notice))
+    return api_page(request, scopes_panel(key, form, not_saved))

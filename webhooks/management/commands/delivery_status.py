@@ -14,8 +14,7 @@ class Command(CalliyoCommand):
     def work(self, **_: Any) -> dict[str, Any]:
         """The numbers as of now."""
         endpoints = backlog.endpoints()
-        waiting = sum(endpoint.waiting for endpoint in endpoints)
-        oldest = max((endpoint.oldest_waiting_seconds for endpoint in endpoints), default=0.0)
+        waiting, oldest = backlog.in_all(endpoints)
         return {
             "backlog": waiting,
             "oldest_waiting_seconds": round(oldest, 3),

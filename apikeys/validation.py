@@ -1,0 +1,79 @@
+"""What a key may hold: each check gives the value as it is kept, or raises the error for its field."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from ipaddress import ip_network
+from typing import Final
+from urllib.parse import urlsplit
+
+from django.utils import timezone
+
+from apikeys.errors import BadAddress, BadExpiry, BadName, BadOrigin, BadRateLimit, UnknownScope
+from apikeys.scopes import in_order
+
+NAME_LENGTH: Final = 100
+MAX_RATE_LIMIT: Final = 1_000_000
+
+
+def checked_name(name: str) -> str:
+    """The name without spaces around it: 1 to 100 printable characters. Raises BadName."""
+    name = name.strip()
+    if not name:
+        raise BadName("An API key needs a name.")
+    if len(name) > NAME_LENGTH:
+        raise BadName(f"A name has at most {NAME_LENGTH} characters.")
+    if not name.isprintable():
+        raise BadName("A name holds printable characters only.")
+    return name
+
+
+def checked_scopes(scopes: Iterable[str]) -> list[str]:
+    """The scopes, each once, in the product page's order. Raises UnknownScope."""
+    try:
+        return [scope.value for scope in in_order(scopes)]
+    except ValueError as error:
+        raise UnknownScope(f"There is no such scope: {error}.") from error
+
+
+def checked_expiry(expires_at: datetime | None) -> datetime | None:
+    """A moment to come, or None for a key without an end. Raises BadExpiry."""
+    if expires_at is not None and expires_at <= timezone.now():
+        raise BadExpiry("The expiry must lie in the future.")
+    return expires_at
+
+
+def checked_rate_limit(rate_limit: int | None) -> int | None:
+    """Requests a minute; 0: no limit, None: the default. Raises BadRateLimit."""
+    if rate_limit is not None and not 0 <= rate_limit <= MAX_RATE_LIMIT:
+        raise BadRateLimit(f"The rate limit is requests a minute, from 1 to {MAX_RATE_LIMIT}; 0 for none.")
+    return rate_limit
+
+
+def checked_addresses(addresses: Iterable[str]) -> list[str]:
+    """Networks in CIDR form, sorted; a bare address is a network of one. Raises BadAddress."""
+    networks = []
+    for text in addresses:
+        try:
+            networks.append(str(ip_network(text.strip())))
+        except ValueError:
+            raise BadAddress(f"{text!r} is not an address or network such as 203.0.113.0/24.") from None
+    return sorted(set(networks))
+
+
+def checked_origins(origins: Iterable[str]) -> list[str]:
+    """Origins (scheme, host, port) in lower case, sorted. Raises BadOrigin."""
+    return sorted({_checked_origin(text.strip().lower()) for text in origins})
+
+
+def _checked_origin(text: str) -> str:
+    wrong = BadOrigin(f"{text!r} is not an origin such as https://www.example.com.")
+    try:
+        parts = urlsplit(text)
+        port = f":{parts.port}" if parts.port is not None else ""
+    except ValueError:
+        raise wrong from None
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    if parts.scheme not in {"http", "https"} or text != f"{parts.scheme}://{host}{port}" or not host:
+        raise wrong
+    return text

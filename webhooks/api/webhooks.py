@@ -1,0 +1,150 @@
+"""`/public/webhooks`: REST hooks, the subscriptions that a key makes for itself, sees, changes and ends."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Final
+
+from django.db.models import BigIntegerField, QuerySet
+from django.http import Http404, HttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apikeys.callers import Caller, caller_of
+from apikeys.permissions import ANY_KEY, HasScope, MayManageWebhooks, refused
+from apikeys.scopes import Scope
+from calliyo.actor import ActorType
+from calliyo.api.filters import FlagFilter, StrictFilterSet, TextFilter
+from calliyo.api.inputs import Read, read_input
+from calliyo.api.lists import Pictures, Rows
+from calliyo.api.parameters import check_parameters
+from calliyo.api.problems import FieldError
+from calliyo.api.views import ResourceViewSet, read_id
+from calliyo.statements import Parameter
+from leads.api.writing import ignored
+from webhooks import secrets
+from webhooks.api.inputs import WebhookChangesInput, WebhookInput
+from webhooks.api.shapes import WEBHOOK_COLUMNS, WebhookShape, webhook_picture
+from webhooks.models import Webhook
+from webhooks.operations import (
+    DEFAULT_OVERLAP,
+    change_webhook,
+    delete_webhook,
+    rotate_secret,
+    subscribe,
+)
+from webhooks.validation import GENERATE, MissingEventScope
+
+OWNER: Final = "owner"  # the parameter of statements that stands for the calling key's id
+OWN_WEBHOOKS: Final = (HasScope, MayManageWebhooks)
+
+
+class WebhookFilters(StrictFilterSet):
+    active = FlagFilter("active")
+    url = TextFilter("url", max_length=2000)
+
+
+class WebhookViewSet(ResourceViewSet):
+    """Another key's webhooks, and those that staff made, answer as if they were not there."""
+
+    resource = ANY_KEY
+    permission_classes = OWN_WEBHOOKS
+    answers_hold_secrets = True
+    model = Webhook
+    columns = WEBHOOK_COLUMNS
+    shape = WebhookShape
+    filters = WebhookFilters
+
+    @classmethod
+    def rows(cls) -> "QuerySet[Any, Any]":
+        """Those of the key that asks."""
+        return webhooks_made_by(Parameter(OWNER, BigIntegerField()))
+
+    @classmethod
+    def columns_read(cls) -> tuple[Any, ...]:
+        """With the endpoint's health."""
+        return (*cls.columns, "state__health")
+
+    def rows_of_caller(self) -> "QuerySet[Any, Any]":
+        return webhooks_made_by(self.caller.key.pk)
+
+    def parameters(self) -> dict[str, Any]:
+        """Who asks."""
+        return {OWNER: self.caller.key.pk}
+
+    @property
+    def caller(self) -> Caller:
+        return caller_of(self.request)
+
+    def list_name(self) -> str:
+        return "webhooks"
+
+    def pictures(self, rows: Rows) -> Pictures:
+        return [webhook_picture(row[:-1], row[-1]) for row in rows]
+
+    def create(self, request: Request) -> HttpResponse:
+        """Subscribes the key: 201, with the secret if it was generated."""
+        check_parameters(request.query_params, known=())
+        read = read_input(request, WebhookInput)
+        with naming_the_scope():
+            webhook = subscribe(api_key=self.caller.key, **read.values)
+        answer = self._told(webhook, read, status=201)
+        answer["Location"] = f"/public/webhooks/{webhook.pk}"
+        return answer
+
+    def partial_update(self, request: Request, pk: str) -> HttpResponse:
+        """Writes the fields that the body names and no other; a new secret after another one overlaps with it."""
+        check_parameters(request.query_params, known=())
+        self.check_if_match(read_id(pk))
+        webhook = own_webhook(self.caller, pk)
+        read = read_input(request, WebhookChangesInput, partial=True)
+        with naming_the_scope():
+            webhook = _changed(webhook, dict(read.values))
+        return self._told(webhook, read, status=200)
+
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Unsubscribes: nothing is sent from now on."""
+        check_parameters(request.query_params, known=())
+        self.check_if_match(read_id(pk))
+        delete_webhook(webhook=own_webhook(self.caller, pk))
+        return Response(status=204)
+
+    def _told(self, webhook: Webhook, read: Read, *, status: int) -> HttpResponse:
+        picture = self.picture_of(webhook.pk) | ignored(read)
+        if read.values.get("secret") == GENERATE:
+            picture["secret"] = secrets.decrypt(webhook.secret)
+        return self.object_answer(picture, status=status)
+
+
+def webhooks_made_by(key_id: "int | Parameter") -> QuerySet[Webhook]:
+    """The webhooks that a key made for itself; not those that staff made for it."""
+    return Webhook.objects.filter(
+        api_key_id=key_id, created_by_type=ActorType.API_KEY.value, created_by_id=key_id
+    )
+
+
+def own_webhook(caller: Caller, pk: str) -> Webhook:
+    """The webhook with this id, if the caller made it; a 404 otherwise."""
+    webhook = webhooks_made_by(caller.key.pk).select_related("api_key").filter(pk=read_id(pk)).first()
+    if webhook is None:
+        raise Http404
+    return webhook
+
+
+@contextmanager
+def naming_the_scope() -> Iterator[None]:
+    """The 403 of an event that the key may not hear of, as of any other scope that it lacks."""
+    try:
+        yield
+    except MissingEventScope as error:
+        told = FieldError(field=error.field, code=error.code, detail=error.detail)
+        raise refused(error.detail, Scope(str(error.extra["scope"])), errors=(told,)) from error
+
+
+def _changed(webhook: Webhook, values: dict[str, Any]) -> Webhook:
+    overlap = DEFAULT_OVERLAP
+    if "secret_overlap_seconds" in values:
+        overlap = timedelta(seconds=values.pop("secret_overlap_seconds"))
+    if values.get("secret") and webhook.secret:
+        webhook = rotate_secret(webhook=webhook, secret=values.pop("secret"), overlap=overlap)
+    return change_webhook(webhook=webhook, **values) if values else webhook
