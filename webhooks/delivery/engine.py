@@ -53,7 +53,7 @@ SWEEP_SECONDS = 2.0
 TICK_SECONDS = 0.02
 """While something is on its way, what has come back is recorded so often: few statements for many deliveries."""
 BATCH_OF_ALL = 2000
-"""So many deliveries are read at once at most, for all webhooks that are ready: while they are sent, the next are read."""
+"""So many deliveries are read at once at most, for all that are ready: while they are sent, the next are read."""
 LEASES_A_TURN = 50
 """So many webhooks more are served with each turn: sending begins with the first of many, other workers get a share."""
 MAX_SERVED = 1000

@@ -1,7 +1,7 @@
 """Turns at sending: one thread sends at a time, however many there are.
 
-Python runs one thread at a time: a hundred that all have an answer to read keep each other waiting, and the engine's own
-thread with them. A thread that waits for its receiver holds no turn, so nobody waits behind an endpoint that is slow.
+Python runs one thread at a time: a hundred that all have an answer to read keep each other waiting, and the engine's
+own thread with them. Who waits for his receiver holds no turn, so nobody waits behind an endpoint that is slow.
 """
 
 import threading
@@ -12,7 +12,7 @@ PATIENCE = 0.001
 
 
 class Turns:
-    """One process's turns, one at a time; who has waited longest gets the next one, which no lock of Python's grants."""
+    """One process's turns; who has waited longest gets the next one, which no lock of Python's grants."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -48,7 +48,7 @@ class Turn:
         self._turns = turns
         self.held = False
         self.patient = True
-        """Whether an answer is waited for within the turn, for `PATIENCE`: cheaper than to hand it on and queue again."""
+        """Whether an answer is waited for within the turn, for `PATIENCE`: cheaper than to queue again."""
 
     def take(self) -> None:
         """Waits for the turn; at once where it is held already."""
