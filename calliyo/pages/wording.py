@@ -28,6 +28,11 @@ def titled(scope: str) -> str:
     return f"{gettext(RESOURCE_TITLES[Resource(resource)])} {_access_word(access)}"
 
 
+def seen_with(scope: str) -> str:
+    """What a key with this read scope can see: "follow-ups"."""
+    return _noun(Resource(scope.partition(":")[0]))
+
+
 def brief(scopes: Collection[str]) -> Brief:
     """The scopes in a few words: "Leads read·write", with "Tags read, Notes write" under it."""
     if not scopes:
