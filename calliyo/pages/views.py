@@ -12,6 +12,7 @@ from calliyo.pages.api_tab.confirmations import (
     regenerate_dialog,
     rename_dialog,
 )
+from calliyo.pages.api_tab.deliveries import log_from_address
 from calliyo.pages.api_tab.drawer import scopes_panel
 from calliyo.pages.api_tab.page import Overlay, api_page
 from calliyo.pages.api_tab.webhook_cards import panel_from_address, webhooks_panel
@@ -43,5 +44,7 @@ def _overlay(request: AdminRequest) -> Overlay | None:
         case "delete", _:
             return delete_dialog(key)
         case _, "webhooks":
-            return webhooks_panel(request.user, key, panel_from_address(request.GET, key))
+            return log_from_address(request, key) or webhooks_panel(
+                request, key, panel_from_address(request.GET, key)
+            )
     return scopes_panel(key)
