@@ -1,4 +1,4 @@
-"""The Settings pages: the tab with 200 keys, what its first paint needs, and deliveries with a million rows behind them."""
+"""The Settings pages: the tab with 200 keys, what its first paint needs, and deliveries with a million rows behind."""
 
 import gzip
 import os
@@ -44,21 +44,22 @@ _ATTEMPTS = """
         response_body, error_code, error, total_ms)
     SELECT id, 1, {no}, {now}, '{{}}', 200, '{{}}', '', '', '', 84 FROM webhooks_delivery WHERE webhook_id = {webhook}
 """
+_NUMBERS_OF_POSTGRESQL = "generate_series(1, {rows}) AS n"
+_NUMBERS_OF_SQLITE = """
+    (WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < {rows})
+    SELECT n FROM counted)
+"""
 
 
 def fill(webhook: Webhook, rows: int) -> None:
     """So many deliveries of a webhook with an attempt each, made by the database itself."""
     postgresql = connection.vendor == "postgresql"
-    numbers = (
-        f"generate_series(1, {rows}) AS n"
-        if postgresql
-        else f"(WITH RECURSIVE count(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < {rows}) SELECT n FROM count)"  # noqa: E501
-    )
+    numbers = _NUMBERS_OF_POSTGRESQL if postgresql else _NUMBERS_OF_SQLITE
     words = {
         "webhook": webhook.pk,
         "now": "now()" if postgresql else "datetime('now')",
         "no": "false" if postgresql else "0",
-        "numbers": numbers,
+        "numbers": numbers.format(rows=rows),
     }
     with connection.cursor() as cursor:
         cursor.execute(_DELIVERIES.format(**words))
@@ -79,7 +80,7 @@ def admin_client() -> Client:
 
 
 def page(client: Client, address: str) -> bytes:
-    response = client.get(address, headers={"Accept-Encoding": "gzip"})
+    response = client.get(address, headers={"Accept-Encoding": "gzip", "Host": "127.0.0.1"})
     assert response.status_code == 200, (address, response.status_code)
     return bytes(response.content)
 
@@ -134,7 +135,8 @@ def measure() -> dict[str, Any]:
         "keys": APIKey.objects.count(),
         "queries": counted(client, TAB),
         "tab_ms": Figure.of([1000 * value for value in tab["tab"]]).as_dict(),
-        "first_paint": first_paint(client, TAB),
+        "first paint": first_paint(client, TAB),
+        "first paint with webhooks open": first_paint(client, addresses(hooks[2])["newest"]),
         "rows": {"few": FEW, "many": MANY},
         "deliveries": {
             name: times_few(client, address, addresses(many)[name])

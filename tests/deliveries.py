@@ -93,6 +93,7 @@ def busy_day(webhook: Webhook) -> dict[str, Delivery]:
         attempts=3,
         last_status=500,
         last_error="the endpoint answered 500",
+        first_attempt_at=timezone.now(),
     )
     for number in (1, 2):
         new_attempt(

@@ -24,10 +24,11 @@ class Tile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """The last day of one webhook."""
+    """The last day of one webhook. `gave_up` says how many deliveries had their last attempt in it, if any."""
 
     tiles: list[Tile]
     plot: Plot | None
+    gave_up: str
 
 
 def days_of(webhook_ids: Collection[int], now: datetime) -> dict[int, Day]:
@@ -40,8 +41,9 @@ def days_of(webhook_ids: Collection[int], now: datetime) -> dict[int, Day]:
 def _day(day: LastDay, waiting: int) -> Day:
     whole = day.whole
     failed = ngettext("failed attempt", "failed attempts", whole.failed)
-    if whole.gave_up:
-        failed = gettext("%(failed)s, %(count)s given up") % {"failed": failed, "count": f"{whole.gave_up:,}"}
+    gave_up = ngettext(
+        "%(count)s delivery was given up.", "%(count)s deliveries were given up.", whole.gave_up
+    ) % {"count": f"{whole.gave_up:,}"}
     tiles = [
         Tile(number=f"{whole.delivered:,}", words=gettext("delivered")),
         Tile(number=f"{whole.failed:,}", words=failed, tone="bad" if whole.failed else ""),
@@ -49,4 +51,4 @@ def _day(day: LastDay, waiting: int) -> Day:
         Tile(number=duration_words(whole.median_ms) or "—", words=gettext("median")),
         Tile(number=duration_words(whole.p95_ms) or "—", words=gettext("p95")),
     ]
-    return Day(tiles=tiles, plot=plot_of(day))
+    return Day(tiles=tiles, plot=plot_of(day), gave_up=gave_up if whole.gave_up else "")
