@@ -14,7 +14,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from apikeys import tokens
-from apikeys.callers import Caller
+from apikeys.callers import CALLED_BY, Caller
 from apikeys.models import APIKey
 from apikeys.origins import is_allowed_origin
 from calliyo.actor import Actor, ActorType
@@ -37,6 +37,8 @@ class BearerAuthentication(BaseAuthentication):
         token = _token_of(request.META.get("HTTP_AUTHORIZATION", ""))
         # Hashed first, looked up by the unique digest: the time taken tells nothing of the secret.
         key = _key_with(tokens.digest(token))
+        if key is not None:
+            request.META[CALLED_BY] = key.pk  # counted and, if refused, noted under it (`apikeys.counting`)
         now = timezone.now()
         if key is None or key.expired(now):
             raise _unauthorized(

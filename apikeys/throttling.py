@@ -15,13 +15,12 @@ from typing import Any, Final, Protocol
 import structlog
 from django.conf import settings
 from redis import Redis, RedisError
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
-from redis.retry import Retry
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from apikeys.callers import caller_of
+from apikeys.redis_client import redis_of
 from calliyo.api.addresses import client_address
 
 log = structlog.get_logger(__name__)
@@ -34,7 +33,6 @@ ADDRESS_RATE: Final = 30
 MANY: Final = 10_000  # buckets that are kept without a look through them
 # After a failure, how long nobody waits for Redis again: an outage costs one request its timeout, not all.
 REST_SECONDS: Final = 1.0
-_TIMEOUT_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,16 +165,8 @@ class RedisBuckets:
 
 def buckets_for(cache: dict[str, Any]) -> Buckets:
     """Redis's buckets where the cache setting names a Redis, else this process's own."""
-    if not cache["BACKEND"].endswith("RedisCache"):
-        return LocalBuckets()
-    location = cache["LOCATION"]
-    redis = Redis.from_url(
-        location if isinstance(location, str) else location[0],
-        socket_timeout=_TIMEOUT_SECONDS,
-        socket_connect_timeout=_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    )
-    return RedisBuckets(redis)
+    redis = redis_of(cache)
+    return LocalBuckets() if redis is None else RedisBuckets(redis)
 
 
 BUCKETS: Final = buckets_for(settings.CACHES["default"])

@@ -192,6 +192,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "calliyo.api.request_id.RequestIdMiddleware",
+    "apikeys.counting.CountCallsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -300,6 +301,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "apikeys.prune_idempotency_records",
         "schedule": crontab(minute="*/10"),
         "options": {"expires": 500},
+    },
+    "apikeys.prune_usage": {
+        "task": "apikeys.prune_usage",
+        "schedule": crontab(minute="29"),
+        "options": {"expires": 3000},
     },
     "calliyo.forget_expired_sessions": {
         "task": "calliyo.forget_expired_sessions",

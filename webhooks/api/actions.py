@@ -2,13 +2,16 @@
 
 from typing import Any, Final
 
+from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apikeys.callers import caller_of
 from apikeys.permissions import ANY_KEY
+from apikeys.slots import SLOTS
 from calliyo.api.inputs import read_input
 from calliyo.api.parameters import check_parameters
+from calliyo.api.problems import Refusal
 from calliyo.api.views import ApiView
 from webhooks import replay
 from webhooks.api.inputs import ReplayInput, TestInput
@@ -18,6 +21,7 @@ from webhooks.operations import SentSample, run_test_event
 from webhooks.signing import STANDARD_ID
 
 COST: Final = 10  # of the rate limit: each makes Calliyo work for others
+TESTS_AT_ONCE: Final = 2  # of a key: each holds a thread while the endpoint is waited for
 
 
 class WebhookTestView(ApiView):
@@ -36,8 +40,12 @@ class WebhookTestView(ApiView):
         webhook = own_webhook(caller_of(request), pk)
         values = read_input(request, TestInput).values
         event = values.get("event", webhook.events[0])
-        with naming_the_scope():
-            sent = run_test_event(webhook=webhook, event_type=event)
+        seconds = settings.CALLIYO_WEBHOOK_TIMEOUT
+        with SLOTS.held(f"test:{webhook.api_key_id}", most=TESTS_AT_ONCE, seconds=seconds) as free:
+            if not free:
+                raise _too_many()
+            with naming_the_scope():
+                sent = run_test_event(webhook=webhook, event_type=event)
         return Response(_tested(sent, event))
 
 
@@ -62,6 +70,13 @@ class WebhookReplayView(ApiView):
         queued = replay.replay(choice)
         told = {"queued": queued, "out_of_scope": found.out_of_scope, "no_longer_kept": found.gone}
         return Response(told, status=202)
+
+
+def _too_many() -> Refusal:
+    detail = (
+        f"{TESTS_AT_ONCE} tests of this API key wait for their endpoints; try again when one has its answer."
+    )
+    return Refusal(status=429, code="rate_limited", detail=detail, headers={"Retry-After": "1"})
 
 
 def _tested(sent: SentSample, event: str) -> dict[str, Any]:

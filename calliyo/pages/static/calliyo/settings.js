@@ -121,13 +121,6 @@ if (scopes) {
     });
 }
 
-// ── Times on hover are the reader's own ───────────────────────────────────────────────────────────────────────
-for (const time of document.querySelectorAll("time[datetime]")) {
-    time.title = new Date(time.dateTime).toLocaleString(document.documentElement.lang || undefined, {
-        dateStyle: "medium", timeStyle: "long",
-    });
-}
-
 // What the server says on arrival is said aloud too.
 const notices = document.querySelector("[data-notices]");
 if (notices) announce(notices.textContent.trim());
