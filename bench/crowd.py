@@ -1,4 +1,4 @@
-"""A great many leads, as a company of fifty agents gathers them; written by the database itself, so in a minute."""
+"""A great many leads, as a company of fifty agents gathers them; by PostgreSQL itself: a million in a minute."""
 
 from typing import Final
 
@@ -37,7 +37,7 @@ _TAGS: Final = """
 
 
 def gather(count: int) -> None:
-    """So many leads, a third of them with tags; and statistics of them, as a running database has."""
+    """So many leads, a third of them with tags."""
     agents = User.objects.bulk_create(
         User(username=f"agent{number}", name=f"Agent {number}", email=f"agent{number}@example.com")
         for number in range(AGENTS)
@@ -47,5 +47,3 @@ def gather(count: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_LEADS, {"count": count, "agent": agents[0].pk, "campaign": campaigns[0].pk})
         cursor.execute(_TAGS, [])
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")
