@@ -19,7 +19,11 @@ class WordsIndex(models.Index):
         if schema_editor.connection.vendor != "postgresql":
             empty = models.Index(fields=self.fields, name=self.name, condition=Q(pk=None))
             return empty.create_sql(model, schema_editor, using, **options)
-        columns = [schema_editor.quote_name(model._meta.get_field(name).column) for name in self.fields]
+        columns = [
+            schema_editor.quote_name(field.column)
+            for field in model._meta.concrete_fields
+            if field.name in self.fields
+        ]
         # As Django spells the comparison: UPPER("name"::text) LIKE UPPER('%word%').
         spelled = ", ".join(f"upper({column}::text) gin_trgm_ops" for column in columns)
         table, name = schema_editor.quote_name(model._meta.db_table), schema_editor.quote_name(self.name)
