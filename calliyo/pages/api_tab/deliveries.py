@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.gzip import gzip_page
 
 from apikeys.models import APIKey
 from calliyo.errors import DomainError
@@ -94,6 +95,7 @@ def log_from_address(request: AdminRequest, key: APIKey) -> Overlay | None:
         return _log(webhook_of_log(int(wanted)), query)
 
 
+@gzip_page
 @settings_view
 def live_deliveries(request: AdminRequest, webhook_id: int) -> HttpResponse:
     """The list as it is now, for the page's script; 204 where it is still as `mark` says."""
