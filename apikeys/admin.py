@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from apikeys.models import APIKey, AuditEntry, IdempotencyRecord
+from apikeys.models import APIKey, AuditEntry, IdempotencyRecord, KeyUsage, RefusedCall
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic class when it runs
@@ -59,3 +59,17 @@ class IdempotencyRecordAdmin(ReadOnlyAdmin):
     search_fields = ("key",)
     # The kept answer may hold a secret that was generated in it.
     exclude = ("body", "headers")
+
+
+@admin.register(KeyUsage)
+class KeyUsageAdmin(ReadOnlyAdmin):
+    list_display = ("day", "api_key_id", "resource", "access", "result", "calls")
+    list_filter = ("result", "access")
+    search_fields = ("=api_key_id",)
+
+
+@admin.register(RefusedCall)
+class RefusedCallAdmin(ReadOnlyAdmin):
+    list_display = ("at", "api_key_id", "method", "path", "status", "code", "address")
+    list_filter = ("status",)
+    search_fields = ("=api_key_id", "=request_id")

@@ -14,7 +14,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from apikeys import tokens
-from apikeys.callers import Caller
+from apikeys.callers import CALLED_BY, Caller
 from apikeys.models import APIKey
 from apikeys.origins import is_allowed_origin
 from calliyo.actor import Actor, ActorType
@@ -37,6 +37,8 @@ class BearerAuthentication(BaseAuthentication):
         token = _token_of(request.META.get("HTTP_AUTHORIZATION", ""))
         # Hashed first, looked up by the unique digest: the time taken tells nothing of the secret.
         key = _key_with(tokens.digest(token))
+        if key is not None:
+            request.META[CALLED_BY] = key.pk  # counted and, if refused, noted under it (`apikeys.counting`)
         now = timezone.now()
         if key is None or key.expired(now):
             raise _unauthorized(
@@ -46,15 +48,14 @@ class BearerAuthentication(BaseAuthentication):
             )
         if not key.active:
             raise _unauthorized("key_inactive", "The API key is deactivated.")
-        address = client_address(request)
-        if key.allowed_addresses and not _is_allowed(address, key.allowed_addresses):
+        if key.allowed_addresses and not _is_allowed(client_address(request), key.allowed_addresses):
             detail = "This API key may not be used from this address."
             raise Refusal(status=403, code="address_not_allowed", detail=detail)
         if not is_allowed_origin(request, key):
             detail = "This API key may not be used by web pages of this origin."
             raise Refusal(status=403, code="origin_not_allowed", detail=detail)
         if key.last_used_at is None or key.last_used_at <= now - LAST_USED_EVERY:
-            _note_use(key, address)
+            _note_use(key, client_address(request))
         structlog.contextvars.bind_contextvars(api_key=key.pk)
         return AnonymousUser(), _caller(key)
 

@@ -1,7 +1,7 @@
 """Who calls: the key that a token opened, and what it may do. `request.auth` under `/public/`."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from rest_framework.request import Request
 
@@ -10,6 +10,9 @@ from calliyo.actor import Actor
 
 if TYPE_CHECKING:  # permissions and checks are read before Django's models are
     from apikeys.models import APIKey
+
+# In a request's META: the number of the key whose token came with it, whether it was let in or not.
+CALLED_BY: Final = "calliyo.api_key"
 
 
 @dataclass(frozen=True, slots=True)

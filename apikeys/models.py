@@ -1,4 +1,4 @@
-"""Who may call from outside, what was changed about it by whom, and the answers kept for repeated requests."""
+"""Who may call from outside, what was changed about it by whom, what was called, and the answers kept for repeats."""
 
 from datetime import datetime
 
@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 
+from apikeys.scopes import Access
 from calliyo.fields import ActorTypeField, MomentField
 
 
@@ -71,6 +72,66 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.api_key_name}"
+
+
+class CallResult(models.TextChoices):
+    """What came of a call, by its HTTP status."""
+
+    OK = "ok", "OK"  # 2xx and 3xx
+    REFUSED = "refused"  # 401, 403, 429: this key, here, now
+    INVALID = "invalid"  # every other 4xx
+    FAILED = "failed"  # 5xx
+
+
+class KeyUsage(models.Model):
+    """How many calls a key made on one day, where the company is, of one resource and with one result.
+
+    It outlives its key, and is kept for `apikeys.retention.USAGE_KEPT`.
+    """
+
+    api_key_id = models.BigIntegerField()
+    day = models.DateField()
+    resource = models.CharField("first part of the path below /public", max_length=20)
+    access = models.CharField(max_length=5, choices=[(access.value, access.value) for access in Access])
+    result = models.CharField(max_length=7, choices=CallResult.choices)
+    calls = models.PositiveBigIntegerField()
+
+    class Meta:
+        verbose_name_plural = "usage"
+        ordering = ["-day", "api_key_id", "resource", "access", "result"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["api_key_id", "day", "resource", "access", "result"], name="key_usage_once"
+            ),
+            models.CheckConstraint(condition=Q(result__in=CallResult.values), name="key_usage_result_known"),
+        ]
+        indexes = [models.Index(fields=["day"], name="key_usage_by_day")]
+
+    def __str__(self) -> str:
+        return f"{self.day} key {self.api_key_id}: {self.calls} {self.access} {self.resource} {self.result}"
+
+
+class RefusedCall(models.Model):
+    """One of the last calls of a key that were not served; the address without its query, which may hold secrets."""
+
+    api_key_id = models.BigIntegerField()
+    at = MomentField()
+    method = models.CharField(max_length=16)
+    path = models.CharField(max_length=200)
+    status = models.PositiveSmallIntegerField("HTTP status")
+    code = models.CharField(max_length=60)
+    address = models.GenericIPAddressField(null=True, blank=True)
+    request_id = models.CharField(max_length=128)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["api_key_id", "id"], name="refused_call_by_api_key"),
+            models.Index(fields=["at"], name="refused_call_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}: {self.status} {self.code}"
 
 
 class IdempotencyRecord(models.Model):

@@ -5,6 +5,7 @@ Production (`DATABASE_URL` names PostgreSQL): nothing is generated, and what is 
 """
 
 import sys
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from math import inf
 from pathlib import Path
@@ -128,6 +129,7 @@ except (KeyError, ValueError):
 USE_TZ = True
 USE_I18N = True
 LANGUAGE_CODE = "en"
+LOCALE_PATHS = [BASE_DIR / "calliyo" / "locale"]  # a translation is a file there
 CALLIYO_DEFAULT_REGION = env.str("CALLIYO_DEFAULT_REGION", default="IN").upper()
 
 # ── Webhooks ────────────────────────────────────────────────────────────────────────────────────────────
@@ -182,6 +184,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "csp",
     "rest_framework",
     "django_filters",
@@ -189,6 +192,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "calliyo.api.request_id.RequestIdMiddleware",
+    "apikeys.counting.CountCallsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -199,6 +203,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "leads.actors.StaffActorMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "calliyo.urls"
 WSGI_APPLICATION = "calliyo.wsgi.application"
@@ -219,12 +224,27 @@ TEMPLATES = [
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "leads.User"
-AUTHENTICATION_BACKENDS = ["leads.roles.RoleBackend"]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "leads.roles.RoleBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 LOGIN_URL = "admin:login"
+CSRF_FAILURE_VIEW = "calliyo.pages.login.stale_form"
+# Guessing: a name from an address is locked for a quarter of an hour after ten wrong passwords. Counted by both, as a
+# company's agents share an address, and nobody must be able to lock an admin out from elsewhere.
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_LOCKOUT_TEMPLATE = "registration/too_many_logins.html"
+AXES_CLIENT_IP_CALLABLE = "calliyo.logins.address_of"
+AXES_USERNAME_CALLABLE = "calliyo.logins.name_of"
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken", "held", "next"]
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 # ── Files and security ──────────────────────────────────────────────────────────────────────────────────
 STATIC_URL = "/static/"
@@ -282,6 +302,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(minute="*/10"),
         "options": {"expires": 500},
     },
+    "apikeys.prune_usage": {
+        "task": "apikeys.prune_usage",
+        "schedule": crontab(minute="29"),
+        "options": {"expires": 3000},
+    },
     "calliyo.forget_expired_sessions": {
         "task": "calliyo.forget_expired_sessions",
         "schedule": crontab(minute="17"),
@@ -302,12 +327,13 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["apikeys.permissions.HasScope"],
     "DEFAULT_THROTTLE_CLASSES": ["apikeys.throttling.TokenBucketThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["calliyo.api.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "calliyo.api.renderers.Negotiation",
     "DEFAULT_PARSER_CLASSES": [
         "calliyo.api.parsers.JSONParser",
         "calliyo.api.parsers.FormParser",
         "calliyo.api.parsers.MultiPartParser",
     ],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "calliyo.reference.operations.PublicSchema",
     "EXCEPTION_HANDLER": "calliyo.api.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": None,
@@ -318,9 +344,11 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Calliyo public API",
     "VERSION": "2026-11-01",
     "OAS_VERSION": "3.1.1",
-    "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/public",
-    "ENABLE_DJANGO_DEPLOY_CHECK": False,  # no document is published yet; the issue that writes it turns this on
+    "DEFAULT_GENERATOR_CLASS": "calliyo.reference.document.DocumentGenerator",
+    "POSTPROCESSING_HOOKS": [],
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SORT_OPERATION_PARAMETERS": False,
 }
 
 LOGGING_CONFIG = None

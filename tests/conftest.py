@@ -12,6 +12,8 @@ import pytest
 from django.core.cache import cache
 from django.db import connection
 
+from apikeys.slots import SLOTS
+from apikeys.tally import TALLY
 from apikeys.throttling import BUCKETS, LocalBuckets
 from calliyo.celery import app as celery_app
 from tests import languages
@@ -51,6 +53,8 @@ def _refuse_the_world(event: str, args: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_refuse_the_world)
+# A thread that writes in between would be no test's own; processes that tests start have theirs.
+TALLY.by_thread = False
 
 
 def pytest_report_header() -> str:
@@ -73,6 +77,8 @@ def what_migrations_wrote(django_db_serialized_rollback):
 def empty_cache():
     """Rate limits and the like start anew with each test."""
     cache.clear()
+    TALLY.clear()
+    SLOTS.clear()
     if isinstance(BUCKETS, LocalBuckets):
         BUCKETS.clear()
 

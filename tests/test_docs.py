@@ -1,6 +1,5 @@
 """What the documents tell readers to do is run here."""
 
-import re
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -10,17 +9,11 @@ import requests
 from django.db import connection
 
 from tests.clients import public_client
-from tests.processes import ROOT
+from tests.pages import Page
 from tests.webhooks.engines import new_lead
 from webhooks.models import Event
 
-CATCH_UP = (ROOT / "docs" / "catch-up.md").read_text()
-
-
-def snippet(language: str, page: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", page, re.DOTALL)
-    assert found is not None
-    return found[1]
+CATCH_UP = Page("catch-up.md")
 
 
 def in_its_own_connection(write: Callable[[], object]) -> None:
@@ -37,7 +30,7 @@ class Enough(Exception):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("start", [None, "latest"])
 def test_the_six_line_reader_gets_every_event_in_order_and_keeps_its_place(live_server, watcher, start):
-    reader = snippet("python", CATCH_UP)
+    reader = CATCH_UP.block("python")
     assert len(reader.splitlines()) == 6
     for number in range(60):
         new_lead(number)

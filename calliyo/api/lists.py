@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, ClassVar, Final
+from urllib.parse import urlencode
 
 import orjson
 from django.db import models
@@ -224,9 +225,9 @@ class Listing:
     def _address(self, cursor: Cursor | None, bound_to: str) -> str | None:
         if cursor is None:
             return None
-        query = self.request.query_params.copy()
-        query["cursor"] = cursor.signed(bound_to)
-        address: str = self.request.build_absolute_uri(f"{self.request.path}?{query.urlencode()}")
+        kept = [(name, values) for name, values in self.request.query_params.lists() if name != "cursor"]
+        query = urlencode([*kept, ("cursor", cursor.signed(bound_to))], doseq=True)
+        address: str = self.request.build_absolute_uri(f"{self.request.path}?{query}")
         return address
 
     # ── All of it ───────────────────────────────────────────────────────────────────────────────────────

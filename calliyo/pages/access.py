@@ -2,19 +2,22 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, cast
 
 from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
+from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
 
+from calliyo.pages import held
+from calliyo.pages.login import ask_for_login
 from leads.models import Role, User
 
 P = ParamSpec("P")
@@ -27,6 +30,8 @@ class AdminRequest(HttpRequest):
     """A request that `settings_view` let through: its user is a company admin."""
 
     user: User
+    # Whether what was typed before a login is shown again: nothing is done with it yet.
+    is_held: bool
 
 
 View = Callable[Concatenate[AdminRequest, P], HttpResponse]
@@ -57,11 +62,13 @@ def settings_view(view: View[P]) -> Guarded[P]:
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not request.user.is_authenticated:
-            return redirect_to_login(_wanted(request))
+            return _login_first(request)
         if not is_company_admin(request.user):
             raise PermissionDenied
+        admin_request = cast("AdminRequest", request)  # its user was checked above
+        admin_request.is_held = False
         try:
-            response = view(request, *args, **kwargs)  # type: ignore[arg-type]  # its user was checked above
+            response = view(admin_request, *args, **kwargs)
         except ObjectDoesNotExist:
             messages.error(request, gettext("This no longer exists: it was deleted meanwhile."))
             response = redirect(api_tab_address())
@@ -72,15 +79,51 @@ def settings_view(view: View[P]) -> Guarded[P]:
 
 
 def form_target(view: View[P]) -> Guarded[P]:
-    """A settings view that takes a form. Its address alone (typed, or come back to after a login) leads to the tab."""
+    """A settings view that takes a form without typed text, such as a button's.
+
+    Its address alone (typed, or come back to after a login) leads to the tab.
+    """
 
     @wraps(view)
     def posted(request: AdminRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        return view(request, *args, **kwargs) if request.method == "POST" else redirect(api_tab_address())
+        if request.method == "POST":
+            return view(request, *args, **kwargs)
+        if held.take(request) is not None:
+            messages.warning(
+                request, gettext("Your login had ended, so nothing was changed. Please try again.")
+            )
+        return redirect(api_tab_address())
 
     return settings_view(posted)
 
 
-def _wanted(request: HttpRequest) -> str:
-    """Where to go after the login: the page asked for, or the tab of a form that was sent too late."""
-    return request.get_full_path() if request.method in {"GET", "HEAD"} else api_tab_address()
+def typed_form_target(view: View[P]) -> Guarded[P]:
+    """A settings view that takes what was typed, and shows it again after a login: see `may_act_on`."""
+    as_form_target = form_target(view)
+
+    @wraps(view)
+    def posted_or_held(request: AdminRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        typed = held.take(request) if request.method == "GET" else None
+        if typed is None:
+            return as_form_target(request, *args, **kwargs)
+        request.POST, request.is_held = typed, True  # type: ignore[assignment]  # as a form that was just sent
+        text = gettext(
+            "Nothing was saved yet: your login had ended. What you typed is here again; look it over."
+        )
+        messages.warning(request, text)
+        return view(request, *args, **kwargs)
+
+    return settings_view(posted_or_held)
+
+
+def may_act_on(form: BaseForm, request: AdminRequest) -> bool:
+    """Whether what was typed is valid, and was sent knowingly rather than brought back after a login."""
+    return form.is_valid() and not request.is_held
+
+
+def _login_first(request: HttpRequest) -> HttpResponse:
+    if request.method in {"GET", "HEAD"}:
+        return redirect_to_login(request.get_full_path())
+    response = ask_for_login(request)
+    add_never_cache_headers(response)
+    return response

@@ -3,12 +3,14 @@
 from django.urls import path
 
 from calliyo.pages.api_tab import keys, minting, scopes, webhooks
+from calliyo.pages.login import LoginToGoOn
 from calliyo.pages.views import settings_page
 
 app_name = "pages"
 
 urlpatterns = [
     path("settings", settings_page, name="settings"),
+    path("settings/login", LoginToGoOn.as_view(), name="login"),
     path("settings/api/keys", minting.create_key, name="create-key"),
     path("settings/api/keys/<int:key_id>/regenerate", minting.regenerate_key, name="regenerate-key"),
     path("settings/api/keys/<int:key_id>/duplicate", minting.duplicate_key, name="duplicate-key"),

@@ -31,10 +31,10 @@ def first_run(settings, tmp_path):
     return run
 
 
-def test_the_first_run_tells_a_login_and_a_token_that_work(first_run, client):
+def test_the_first_run_tells_a_login_and_a_token_that_work(first_run, client, rf):
     told = first_run()
     username, password = re.search(r"Your login \(shown this once\): +(\S+) +(\S+)", told).groups()
-    user = authenticate(username=username, password=password)
+    user = authenticate(rf.post("/admin/login/"), username=username, password=password)
     assert user.role == Role.COMPANY_ADMIN
     token = re.search(r"Your API token \(shown this once\): +(\S+)", told)[1]
     assert client.get("/public/leads", headers={"Authorization": f"Bearer {token}"}).status_code == 200

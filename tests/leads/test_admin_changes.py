@@ -427,7 +427,8 @@ class TestUsers:
         user = User.objects.get(username="farheen")
         assert user.phone == "+919876543210"
         assert (user.role, user.lead_cap, user.is_staff, user.is_superuser) == (Role.AGENT, 40, True, False)
-        assert client.login(username="FARHEEN@example.com", password="a long pass phrase")
+        login = {"username": "FARHEEN@example.com", "password": "a long pass phrase"}
+        assert client.post("/admin/login/", login).status_code == 302
         staff.force_login(CompanyAdminFactory())
         again = data | {"username": "FARHEEN", "email": "Farheen@example.com"}
         answer = staff.post(f"{self.ADDRESS}add/", again)

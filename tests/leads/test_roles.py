@@ -3,6 +3,7 @@
 import pytest
 from django.contrib.auth import authenticate
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.test import RequestFactory
 
 from leads.models import Role, User
 from leads.roles import RoleBackend
@@ -11,12 +12,16 @@ from tests.leads.factories import PASSWORD, CompanyAdminFactory, ManagerFactory,
 MODELS = ("lead", "customer", "call", "followup", "note", "tag", "campaign", "leadstatus")
 
 
+def opens(**credentials: str) -> User | None:
+    return authenticate(RequestFactory().post("/admin/login/"), **credentials)
+
+
 @pytest.mark.django_db
 class TestLogin:
     @pytest.mark.parametrize("login", ["farheen", "FARHEEN", "farheen@example.com", "Farheen@Example.COM"])
     def test_the_user_name_and_the_address_in_any_case_open(self, login: str) -> None:
         user = UserFactory(username="farheen", email="farheen@example.com")
-        assert authenticate(username=login, password=PASSWORD) == user
+        assert opens(username=login, password=PASSWORD) == user
 
     @pytest.mark.parametrize(
         ("login", "password"),
@@ -30,17 +35,17 @@ class TestLogin:
     )
     def test_anything_else_does_not(self, login: str, password: str) -> None:
         UserFactory(username="farheen")
-        assert authenticate(username=login, password=password) is None
-        assert authenticate(username="farheen") is None
+        assert opens(username=login, password=password) is None
+        assert opens(username="farheen") is None
 
     def test_users_without_an_address_are_not_found_by_an_empty_one(self) -> None:
         UserFactory(email="")
-        assert authenticate(username="", password=PASSWORD) is None
+        assert opens(username="", password=PASSWORD) is None
 
     def test_somebodys_name_wins_over_anothers_address(self) -> None:
         UserFactory(email="shared@example.com")
         named = UserFactory(username="shared@example.com", email="")
-        assert authenticate(username="shared@example.com", password=PASSWORD) == named
+        assert opens(username="shared@example.com", password=PASSWORD) == named
 
     def test_the_banned_stay_out_from_the_next_request_on(self, client) -> None:
         user = UserFactory()
@@ -48,7 +53,7 @@ class TestLogin:
         assert client.get("/admin/").status_code == 200
         User.objects.filter(pk=user.pk).update(is_active=False)
         assert client.get("/admin/").status_code == 302
-        assert authenticate(username=user.username, password=PASSWORD) is None
+        assert opens(username=user.username, password=PASSWORD) is None
 
     def test_an_unknown_name_costs_one_hashing_as_a_known_one_does(self, settings, monkeypatch) -> None:
         settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
@@ -61,9 +66,9 @@ class TestLogin:
             return encode(self, password, salt, 1)
 
         monkeypatch.setattr(PBKDF2PasswordHasher, "encode", counting)
-        authenticate(username="farheen", password="wrong")
+        opens(username="farheen", password="wrong")
         known = len(hashed)
-        authenticate(username="nobody", password="wrong")
+        opens(username="nobody", password="wrong")
         assert known == len(hashed) - known == 1
 
     def test_the_login_page_takes_an_address(self, client) -> None:

@@ -52,3 +52,9 @@ def test_the_api_is_limited_through_redis(db, redis):
     assert answers[0]["RateLimit"] == '"default";r=1;t=30'
     assert answers[2]["Retry-After"] in {"29", "30"}
     assert redis.exists(f"calliyo:rate:{client.key.pk}")
+
+
+def test_a_redis_that_has_forgotten_the_script_is_told_it_again(redis):
+    buckets = RedisBuckets(redis)
+    redis.script_flush()
+    assert [round(buckets.take(3, Limit(rate=600), 1).left) for _ in range(2)] == [99, 98]

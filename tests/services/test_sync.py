@@ -5,14 +5,18 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
+import factory
 import pytest
 from django.db import connection
 from django.utils import timezone
 
 from calliyo.unit_of_work import unit_of_work
-from leads.models import Lead
+from leads.models import Lead, Tag
+from leads.operations.intake import update_lead
 from tests.clients import public_client
+from tests.copies import Copy
 from tests.leads.factories import LeadFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -78,6 +82,29 @@ def test_a_change_that_commits_late_is_read_next_time(client):
     assert (kept[late.pk]["source"], kept[other.pk]["source"]) == ("late", "early")
 
 
+def test_a_change_whose_stamp_is_the_very_moment_of_as_of_is_read_next_time(client):
+    late = LeadFactory()
+    wrote, edge, may_commit = threading.Event(), [], threading.Event()
+
+    def write_late():
+        with unit_of_work():
+            Lead.objects.filter(pk=late.pk).update(source="late")
+            wrote.set()
+            assert may_commit.wait(PATIENCE)
+            with connection.cursor() as cursor:  # the earliest stamp that this transaction could have
+                cursor.execute("UPDATE leads_lead SET updated_at = %s WHERE id = %s", [edge[0], late.pk])
+
+    writer = in_thread(write_late)
+    assert wrote.wait(PATIENCE)
+    kept = {}
+    edge.append(synced(client, kept, None))
+    may_commit.set()
+    writer.result(PATIENCE)
+    time.sleep(0.01)
+    synced(client, kept, edge[0])
+    assert (kept[late.pk]["source"], kept[late.pk]["updated_at"]) == ("late", edge[0])
+
+
 def test_an_open_reader_or_an_idle_transaction_holds_nobody_back(client):
     lead = LeadFactory()
     began, may_end = threading.Event(), threading.Event()
@@ -98,27 +125,157 @@ def test_an_open_reader_or_an_idle_transaction_holds_nobody_back(client):
     reader.result(PATIENCE)
 
 
-def test_a_reader_beside_eight_writers_ends_with_every_rows_last_state(client):
-    leads = [lead.pk for lead in LeadFactory.create_batch(40)]
-    until = time.monotonic() + 4
+def test_a_transaction_that_began_long_before_it_wrote_is_read_next_time(client):
+    """Its start is older than what was read meanwhile, its stamp must not be."""
+    late, other = LeadFactory(), LeadFactory()
+    began, may_write = threading.Event(), threading.Event()
 
-    def write(seed):
-        chance = random.Random(seed)
-        while time.monotonic() < until:
-            with unit_of_work():
-                rows = chance.sample(leads, chance.choice([1, 2, 20]))
-                Lead.objects.filter(pk__in=rows).update(source=f"{seed}-{chance.random()}")
-                time.sleep(chance.choice([0, 0, 0.05, 0.3]))
+    def write_late():
+        with unit_of_work():
+            Lead.objects.count()
+            began.set()
+            assert may_write.wait(PATIENCE)
+            Lead.objects.filter(pk=late.pk).update(source="late")
 
-    writers = [in_thread(lambda seed=seed: write(seed)) for seed in range(8)]
-    kept, as_of, rounds = {}, None, 0
-    while time.monotonic() < until:
-        as_of = synced(client, kept, as_of)
-        rounds += 1
-    for writer in writers:
-        writer.result(PATIENCE)
+    writer = in_thread(write_late)
+    assert began.wait(PATIENCE)
+    time.sleep(0.01)
+    Lead.objects.filter(pk=other.pk).update(source="early")
+    time.sleep(0.01)
+    kept = {}
+    as_of = synced(client, kept, None)
+    assert kept[other.pk]["source"] == "early"
+    may_write.set()
+    writer.result(PATIENCE)
     time.sleep(0.01)
     synced(client, kept, as_of)
-    assert {pk: row["source"] for pk, row in kept.items()} == dict(Lead.objects.values_list("pk", "source"))
-    assert {pk: row["version"] for pk, row in kept.items()} == dict(Lead.objects.values_list("pk", "version"))
-    assert rounds > 3
+    assert kept[late.pk]["source"] == "late"
+
+
+def test_a_deletion_that_commits_late_is_told_next_time(client, live_server):
+    late, other = LeadFactory(), LeadFactory()
+    gone, may_commit = threading.Event(), threading.Event()
+
+    def delete_late():
+        with unit_of_work():
+            Lead.objects.filter(pk=late.pk).delete()
+            gone.set()
+            assert may_commit.wait(PATIENCE)
+
+    writer = in_thread(delete_late)
+    assert gone.wait(PATIENCE)
+    time.sleep(0.01)
+    Lead.objects.filter(pk=other.pk).delete()
+    time.sleep(0.01)
+    with Copy(live_server.url, client.token) as copy:
+        copy.run()
+        assert late.pk in copy.rows
+        may_commit.set()
+        writer.result(PATIENCE)
+        time.sleep(0.01)
+        copy.run()
+        assert copy.rows == {}
+
+
+LEADS, SECONDS = 1_200, 6.0
+
+
+class Writing:
+    """What eight writers do at once, each in a unit of work that may stay open for a while, or be rolled back."""
+
+    def __init__(self, seed, tags) -> None:
+        self.chance = random.Random(seed)
+        self.tags = tags
+        self.writes = (
+            [self.change_one] * 5
+            + [self.change_many_at_once] * 2
+            + [self.change_some_in_bulk, self.tag, self.delete, self.create, self.forsake]
+        )
+
+    def go_on_until(self, end):
+        while time.monotonic() < end:
+            try:
+                self.write()
+            except Forsaken:
+                continue
+
+    @unit_of_work
+    def write(self):
+        if self.chance.random() < 0.2:
+            Lead.objects.count()  # the transaction has begun, and has no id yet
+            time.sleep(self.chance.choice([0, 0.05, 0.2]))
+        self.chance.choice(self.writes)()
+        time.sleep(self.chance.choice([0, 0, 0, 0.05, 0.3]))
+
+    def word(self):
+        return str(self.chance.random())
+
+    def some(self, count):
+        return Lead.objects.filter(
+            pk__in=self.chance.sample(list(Lead.objects.values_list("pk", flat=True)), count)
+        )
+
+    def change_one(self):
+        lead = self.some(1).select_for_update(no_key=True).first()
+        if lead is not None:
+            update_lead(lead=lead, changes={"source": self.word()})
+
+    def change_many_at_once(self):
+        self.some(1_000).update(source=self.word())
+
+    def change_some_in_bulk(self):
+        leads = list(self.some(5).order_by("pk").select_for_update(no_key=True))
+        for lead in leads:
+            lead.source = self.word()
+        Lead.objects.bulk_update(leads, ["source"])
+
+    def tag(self):
+        lead = self.some(1).select_for_update(no_key=True).first()
+        if lead is not None:
+            lead.tags.set(self.chance.sample(self.tags, 1))
+
+    def delete(self):
+        self.some(2).delete()
+
+    def create(self):
+        LeadFactory.create_batch(2, phone=factory.LazyFunction(self.number))
+
+    def number(self):
+        return f"+9198{self.chance.randrange(10**8):08}"
+
+    def forsake(self):
+        self.some(3).update(source="never")
+        raise Forsaken
+
+
+class Forsaken(Exception):
+    """A unit of work that is rolled back after it wrote."""
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_readers_beside_eight_writers_end_with_every_rows_last_state(client, live_server, seed):
+    """One follows the pages, one the six lines of `docs/sync.md`; both end with the list as it is."""
+    LeadFactory.create_batch(LEADS)
+    tags = [Tag.objects.create(name=f"tag {number}") for number in range(5)]
+    end = time.monotonic() + SECONDS
+    writers = [in_thread(partial(Writing(100 * seed + number, tags).go_on_until, end)) for number in range(8)]
+    paged, as_of, rounds, before = {}, None, 0, set()
+    with Copy(live_server.url, client.token) as copy:
+        while time.monotonic() < end:
+            as_of = synced(client, paged, as_of)
+            copy.run()
+            before |= copy.rows.keys()
+            rounds += 1
+        for writer in writers:
+            writer.result(PATIENCE)
+        time.sleep(0.01)
+        synced(client, paged, as_of)
+        copy.run()
+        everything = {}
+        synced(client, everything, None)
+        assert copy.rows == everything
+        assert {pk: paged[pk] for pk in everything} == everything
+        assert before - everything.keys(), "some were deleted after they had been read"
+        assert len({row["source"] for row in everything.values()}) < len(everything), "one stamp for many"
+        assert "never" not in {row["source"] for row in everything.values()}
+        assert rounds > 3

@@ -7,6 +7,7 @@ from django.db import connection
 
 from apikeys.models import AuditEntry, IdempotencyRecord
 from apikeys.operations import set_limits, set_scopes
+from apikeys.slots import SLOTS
 from calliyo.actor import Actor, ActorType, acting_as
 from tests.processes import Answer
 from tests.webhooks.engines import new_lead, running_engine
@@ -552,6 +553,17 @@ def test_tests_and_replays_cost_ten_requests(client_with, receiver):
     webhook = subscribed(client, url=receiver.url)
     path = f"/public/webhooks/{webhook['id']}"
     assert [client.post(f"{path}/test").status_code for _ in range(3)] == [200, 200, 429]
+    assert len(receiver.requests) == 2
+
+
+def test_two_tests_of_a_key_wait_at_once_and_no_more(n8n, receiver):
+    path = f"/public/webhooks/{subscribed(n8n, url=receiver.url)['id']}/test"
+    with SLOTS.held(f"test:{n8n.key.pk}", most=2, seconds=15):
+        assert n8n.post(path).status_code == 200
+        with SLOTS.held(f"test:{n8n.key.pk}", most=2, seconds=15):
+            refused = n8n.post(path)
+    assert (refused.status_code, refused.json()["code"], refused["Retry-After"]) == (429, "rate_limited", "1")
+    assert n8n.post(path).status_code == 200
     assert len(receiver.requests) == 2
 
 

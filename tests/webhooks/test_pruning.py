@@ -171,7 +171,7 @@ def test_the_command(webhook):
         new_lead(number)
     deliver_all()
     age(3)
-    told = {"events": 2, "deliveries": 3, "missed": 0, "kept": 0}
+    told = {"events": 2, "deliveries": 3, "missed": 0, "kept": 0, "usage": 0, "refused_calls": 0}
     assert run() == {**dict.fromkeys(told, 0), "dry_run": False}
     assert run("--events-older-than", "2d", "--dry-run") == {**told, "dry_run": True}
     assert Event.objects.count() == 3

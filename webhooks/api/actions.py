@@ -2,22 +2,30 @@
 
 from typing import Any, Final
 
+from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apikeys.callers import caller_of
 from apikeys.permissions import ANY_KEY
+from apikeys.slots import SLOTS
+from calliyo.api.described import described
 from calliyo.api.inputs import read_input
 from calliyo.api.parameters import check_parameters
+from calliyo.api.problems import Refusal
 from calliyo.api.views import ApiView
 from webhooks import replay
 from webhooks.api.inputs import ReplayInput, TestInput
+from webhooks.api.shapes import ReplayedShape, TestedShape
 from webhooks.api.webhooks import OWN_WEBHOOKS, naming_the_scope, own_webhook
 from webhooks.models import Webhook
 from webhooks.operations import SentSample, run_test_event
+from webhooks.secrets import UndecryptableSecret
 from webhooks.signing import STANDARD_ID
+from webhooks.validation import MissingEventScope
 
 COST: Final = 10  # of the rate limit: each makes Calliyo work for others
+TESTS_AT_ONCE: Final = 2  # of a key: each holds a thread while the endpoint is waited for
 
 
 class WebhookTestView(ApiView):
@@ -30,14 +38,25 @@ class WebhookTestView(ApiView):
     def rate_cost(self, request: Request) -> float:
         return COST
 
+    @described(
+        name="test_webhook",
+        summary="Send a sample to a webhook",
+        body=TestInput,
+        answers={200: TestedShape},
+        refusals=(MissingEventScope, UndecryptableSecret),
+    )
     def post(self, request: Request, pk: str) -> Response:
         """200 whether the endpoint took it or not."""
         check_parameters(request.query_params, known=())
         webhook = own_webhook(caller_of(request), pk)
         values = read_input(request, TestInput).values
         event = values.get("event", webhook.events[0])
-        with naming_the_scope():
-            sent = run_test_event(webhook=webhook, event_type=event)
+        seconds = settings.CALLIYO_WEBHOOK_TIMEOUT
+        with SLOTS.held(f"test:{webhook.api_key_id}", most=TESTS_AT_ONCE, seconds=seconds) as free:
+            if not free:
+                raise _too_many()
+            with naming_the_scope():
+                sent = run_test_event(webhook=webhook, event_type=event)
         return Response(_tested(sent, event))
 
 
@@ -51,6 +70,13 @@ class WebhookReplayView(ApiView):
     def rate_cost(self, request: Request) -> float:
         return COST
 
+    @described(
+        name="replay_webhook",
+        summary="Send a webhook's events again",
+        body=ReplayInput,
+        answers={202: ReplayedShape},
+        refusals=(MissingEventScope, replay.WebhookIsOff, replay.NothingToReplay),
+    )
     def post(self, request: Request, pk: str) -> Response:
         """202, with how many are queued."""
         check_parameters(request.query_params, known=())
@@ -62,6 +88,13 @@ class WebhookReplayView(ApiView):
         queued = replay.replay(choice)
         told = {"queued": queued, "out_of_scope": found.out_of_scope, "no_longer_kept": found.gone}
         return Response(told, status=202)
+
+
+def _too_many() -> Refusal:
+    detail = (
+        f"{TESTS_AT_ONCE} tests of this API key wait for their endpoints; try again when one has its answer."
+    )
+    return Refusal(status=429, code="rate_limited", detail=detail, headers={"Retry-After": "1"})
 
 
 def _tested(sent: SentSample, event: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ It lives while somebody waits, and for a little while after.
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Collection
 from typing import Final
 
@@ -14,6 +13,7 @@ from django.conf import settings
 from django.db import Error, connection
 from django.db.models import Max
 
+from apikeys.slots import SLOTS
 from webhooks.delivery.sequence import give_positions
 from webhooks.models import Event
 
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 EVERY: Final = 0.2  # seconds between two looks
 AFTER_AN_ERROR: Final = 1.0
 LINGER: Final = 5.0  # seconds that the thread goes on for nobody: who was answered comes back at once
-PER_KEY: Final = 2
+PER_KEY: Final = 2  # in all processes together
 
 
 class Watcher:
@@ -31,7 +31,7 @@ class Watcher:
     def __init__(self, *, per_process: int) -> None:
         self._per_process = per_process
         self._changed = threading.Condition()
-        self._waiting: Counter[int] = Counter()
+        self._waiting = 0
         self._last_wait = 0.0
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -45,16 +45,20 @@ class Watcher:
 
         False when the time is over, and at once when too many wait already or the process ends.
         """
+        with SLOTS.held(f"wait:{key_id}", most=PER_KEY, seconds=seconds) as free:
+            return free and self._wait(types, after, seconds)
+
+    def _wait(self, types: Collection[str], after: int, seconds: float) -> bool:
         with self._changed:
-            if self._closed or self._waiting[key_id] >= PER_KEY or self._waiting.total() >= self._per_process:
+            if self._closed or self._waiting >= self._per_process:
                 return False
-            self._waiting[key_id] += 1
+            self._waiting += 1
             self._see_to_the_thread(after)
             try:
                 self._changed.wait_for(lambda: self._is_over() or self._may_be(types, after), timeout=seconds)
                 return not self._is_over() and self._may_be(types, after)
             finally:
-                self._waiting[key_id] -= 1
+                self._waiting -= 1
                 self._last_wait = time.monotonic()
 
     def close(self) -> None:
@@ -95,7 +99,7 @@ class Watcher:
 
     def _is_wanted(self) -> bool:
         with self._changed:
-            wanted = self._waiting.total() > 0 or time.monotonic() < self._last_wait + LINGER
+            wanted = self._waiting > 0 or time.monotonic() < self._last_wait + LINGER
             if self._closed or not wanted:
                 self._thread = None
                 return False

@@ -8,7 +8,15 @@ from django.utils.translation import gettext
 from apikeys import operations
 from apikeys.models import APIKey
 from calliyo.errors import DomainError
-from calliyo.pages.access import PANELS, AdminRequest, api_tab_address, form_target, panel_address
+from calliyo.pages.access import (
+    PANELS,
+    AdminRequest,
+    api_tab_address,
+    form_target,
+    may_act_on,
+    panel_address,
+    typed_form_target,
+)
 from calliyo.pages.api_tab.confirmations import delete_dialog, rename_dialog
 from calliyo.pages.api_tab.forms import DeleteForm, RenameForm, add_domain_error
 from calliyo.pages.api_tab.page import api_page
@@ -36,12 +44,12 @@ def activate_key(request: AdminRequest, key_id: int) -> HttpResponse:
     return redirect(_back(request, key))
 
 
-@form_target
+@typed_form_target
 def rename_key(request: AdminRequest, key_id: int) -> HttpResponse:
     """Gives the key another name, unless somebody changed it since the dialog was opened."""
     key = APIKey.objects.get(pk=key_id)
     form = RenameForm(request.POST)
-    if not form.is_valid():
+    if not may_act_on(form, request):
         return api_page(request, rename_dialog(key, form))
     try:
         key = _rename(key_id=key_id, **form.cleaned_data)

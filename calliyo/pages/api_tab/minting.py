@@ -14,7 +14,7 @@ from apikeys.operations import MintedKey
 from apikeys.scopes import in_order
 from calliyo.errors import DomainError
 from calliyo.pages import form_numbers
-from calliyo.pages.access import AdminRequest, api_tab_address, form_target
+from calliyo.pages.access import AdminRequest, api_tab_address, form_target, may_act_on, typed_form_target
 from calliyo.pages.api_tab.confirmations import create_dialog, duplicate_dialog
 from calliyo.pages.api_tab.forms import DuplicateForm, KeyForm, add_domain_error
 from calliyo.pages.api_tab.page import Overlay, api_page
@@ -24,7 +24,7 @@ from leads.models import User
 from webhooks.copying import copy_webhooks
 
 
-@form_target
+@typed_form_target
 def create_key(request: AdminRequest) -> HttpResponse:
     """Mints a key and shows its token in this answer, the only one that ever holds it."""
     form = KeyForm(request.POST)
@@ -47,7 +47,7 @@ def create_key(request: AdminRequest) -> HttpResponse:
     )
 
 
-@form_target
+@typed_form_target
 def duplicate_key(request: AdminRequest, key_id: int) -> HttpResponse:
     """Mints a key that is configured as another one is, and shows its token in this answer alone."""
     key = APIKey.objects.get(pk=key_id)
@@ -99,7 +99,7 @@ def _minted(
     **words: str,
 ) -> HttpResponse:
     """The token that `mint` gives, or the form again with what is wrong."""
-    if not form.is_valid():
+    if not may_act_on(form, request):
         return refused()
     try:
         minted = mint()

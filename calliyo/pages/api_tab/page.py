@@ -12,6 +12,7 @@ from calliyo.pages.api_tab.audit import AuditPage, audit_page
 from calliyo.pages.api_tab.rows import KeyList, key_list
 from calliyo.pages.api_tab.starts import STARTS, Start
 from calliyo.pages.tabs import TABS
+from calliyo.pages.viewer import in_viewers_zone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,4 +62,5 @@ def api_page(request: AdminRequest, overlay: Overlay | None = None) -> HttpRespo
     }
     if overlay:
         context |= {"overlay": f"pages/api/{overlay.template}", **overlay.context}
-    return render(request, "pages/api/tab.html", context)
+    with in_viewers_zone(request):
+        return render(request, "pages/api/tab.html", context)

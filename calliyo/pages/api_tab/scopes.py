@@ -9,7 +9,7 @@ from apikeys import operations
 from apikeys.models import APIKey
 from apikeys.scopes import Scope
 from calliyo.errors import DomainError
-from calliyo.pages.access import AdminRequest, form_target, panel_address, settings_view
+from calliyo.pages.access import AdminRequest, may_act_on, panel_address, settings_view, typed_form_target
 from calliyo.pages.api_tab import scope_table
 from calliyo.pages.api_tab.audit import changes_since
 from calliyo.pages.api_tab.config_form import ConfigForm
@@ -19,12 +19,12 @@ from calliyo.pages.api_tab.versions import ChangedMeanwhile, locked_key
 from calliyo.unit_of_work import unit_of_work
 
 
-@form_target
+@typed_form_target
 def save_scopes(request: AdminRequest, key_id: int) -> HttpResponse:
     """Saves ticks and limits, unless they were made on another version or stop events that nobody was told of."""
     key = APIKey.objects.get(pk=key_id)
     form = ConfigForm(request.POST, key=key)
-    if not form.is_valid():
+    if not may_act_on(form, request):
         return _again(request, key, form)
     wanted, version = form.configuration(), form.cleaned_data["version"]
     if scope_table.words(key, wanted["scopes"]).stops_mark not in {"", form.cleaned_data["stops_accepted"]}:

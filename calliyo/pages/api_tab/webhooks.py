@@ -9,7 +9,7 @@ from django.utils.translation import gettext, ngettext
 from apikeys.models import APIKey
 from calliyo.errors import DomainError
 from calliyo.pages import form_numbers
-from calliyo.pages.access import AdminRequest, api_tab_address, form_target
+from calliyo.pages.access import AdminRequest, api_tab_address, form_target, may_act_on, typed_form_target
 from calliyo.pages.api_tab.exchange import exchange
 from calliyo.pages.api_tab.forms import add_domain_error
 from calliyo.pages.api_tab.page import api_page
@@ -23,12 +23,12 @@ from webhooks.catalogue import EventType
 from webhooks.models import Webhook
 
 
-@form_target
+@typed_form_target
 def add_webhook(request: AdminRequest, key_id: int) -> HttpResponse:
     """Subscribes the key; a generated secret is shown in this answer."""
     key = APIKey.objects.get(pk=key_id)
     form = WebhookForm(request.POST, key=key)
-    if not form.is_valid():
+    if not may_act_on(form, request):
         return _form_again(request, key, None, form)
     try:
         webhook = _add(
@@ -43,13 +43,13 @@ def add_webhook(request: AdminRequest, key_id: int) -> HttpResponse:
     return _saved(request, key, webhook, form)
 
 
-@form_target
+@typed_form_target
 def edit_webhook(request: AdminRequest, webhook_id: int) -> HttpResponse:
     """Saves the form, unless it was made from another version."""
     webhook = _the_webhook(webhook_id)
     key = webhook.api_key
     form = WebhookForm(request.POST, key=key, webhook=webhook)
-    if not form.is_valid():
+    if not may_act_on(form, request):
         return _form_again(request, key, webhook, form)
     try:
         number = request.POST.get("form_number", "")

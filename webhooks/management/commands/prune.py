@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from apikeys.retention import prune_usage
 from calliyo.command import CalliyoCommand, Refused
 from calliyo.moments import read_span
 from webhooks import pruning
@@ -26,7 +27,8 @@ class Command(CalliyoCommand):
         if text is not None and older_than is None:
             raise Refused(f"{text!r} is no span such as 30d or 12h.")
         work = pruning.would_prune if options["dry_run"] else pruning.prune
-        return {**asdict(work(older_than=older_than)), "dry_run": options["dry_run"]}
+        calls = prune_usage(dry_run=options["dry_run"])
+        return {**asdict(work(older_than=older_than)), **asdict(calls), "dry_run": options["dry_run"]}
 
     def told(self, result: dict[str, Any]) -> str:
         """What went, and what did not."""
@@ -36,4 +38,9 @@ class Command(CalliyoCommand):
             lines.append(f"{result['missed']:,} deliveries waited longer than the retention: missed.")
         if result["kept"]:
             lines.append(f"{result['kept']:,} old events are kept: deliveries wait for them.")
+        if result["usage"] or result["refused_calls"]:
+            numbers = (
+                f"{result['usage']:,} days' counts of calls and {result['refused_calls']:,} refused calls"
+            )
+            lines.append(f"{numbers} {verb}.")
         return "\n".join(lines)

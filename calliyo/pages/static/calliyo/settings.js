@@ -74,7 +74,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 }
 
 // ── Typed text is not lost by leaving, and a form is sent once ────────────────────────────────────────────────
-let typed = false;
+let typed = document.querySelector("form[data-typed]") !== null; // what came back unsaved
 for (const form of document.querySelectorAll("form[data-guard]")) {
     form.addEventListener("input", () => { typed = true; });
 }
@@ -118,13 +118,6 @@ if (scopes) {
         if (!answer?.ok || question !== asked) return;
         const words = new DOMParser().parseFromString(await answer.text(), "text/html");
         if (question === asked) document.getElementById("in-words").replaceChildren(...words.body.childNodes);
-    });
-}
-
-// ── Times on hover are the reader's own ───────────────────────────────────────────────────────────────────────
-for (const time of document.querySelectorAll("time[datetime]")) {
-    time.title = new Date(time.dateTime).toLocaleString(document.documentElement.lang || undefined, {
-        dateStyle: "medium", timeStyle: "long",
     });
 }
 

@@ -1,0 +1,101 @@
+"""What a key did: calls by day and by resource, and its last calls that were not served. Written by `tally`."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+from django.db.models import QuerySet, Sum
+from django.utils import timezone
+
+from apikeys.models import APIKey, CallResult, KeyUsage, RefusedCall
+from apikeys.scopes import Access
+from calliyo.models import Company
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calls:
+    """How many calls, by what came of them (`CallResult`)."""
+
+    ok: int = 0
+    refused: int = 0
+    invalid: int = 0
+    failed: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.ok + self.refused + self.invalid + self.failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayOfUsage:
+    """One day where the company is."""
+
+    day: date
+    calls: Calls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceUsage:
+    """One resource, by its path below `/public` (`me` and `events` are among them)."""
+
+    resource: str
+    reads: Calls
+    writes: Calls
+
+
+def daily_usage(key: APIKey, days: int = 30) -> list[DayOfUsage]:
+    """The last `days` days, oldest first and today last; a day without calls is there with zeros."""
+    first = _first_day(days)
+    counted = _of(key, first).values_list("day", "result").annotate(calls=Sum("calls"))
+    by_day: dict[date, dict[str, int]] = {}
+    for day, result, calls in counted:
+        by_day.setdefault(day, {})[result] = calls
+    each = (first + timedelta(days=number) for number in range(days))
+    return [DayOfUsage(day=day, calls=_calls(by_day.get(day, {}))) for day in each]
+
+
+def usage_by_resource(key: APIKey, days: int = 30) -> list[ResourceUsage]:
+    """What was called in the last `days` days, the most called first."""
+    counted = _of(key, _first_day(days)).values_list("resource", "access", "result")
+    by_resource: dict[str, dict[str, dict[str, int]]] = {}
+    for resource, access, result, calls in counted.annotate(calls=Sum("calls")):
+        by_resource.setdefault(resource, {}).setdefault(access, {})[result] = calls
+    found = [
+        ResourceUsage(
+            resource=resource,
+            reads=_calls(by_access.get(Access.READ, {})),
+            writes=_calls(by_access.get(Access.WRITE, {})),
+        )
+        for resource, by_access in by_resource.items()
+    ]
+    return sorted(found, key=lambda one: (-one.reads.total - one.writes.total, one.resource))
+
+
+def calls_of_keys(key_ids: Collection[int], days: int = 1) -> dict[int, Calls]:
+    """The calls of the last `days` days of each of these keys, in one statement; a key without any has zeros."""
+    of_them = KeyUsage.objects.filter(api_key_id__in=key_ids, day__gte=_first_day(days)).order_by()
+    by_key: dict[int, dict[str, int]] = {key_id: {} for key_id in key_ids}
+    for key_id, result, calls in of_them.values_list("api_key_id", "result").annotate(calls=Sum("calls")):
+        by_key[key_id][result] = calls
+    return {key_id: _calls(results) for key_id, results in by_key.items()}
+
+
+def refused_calls(key: APIKey) -> list[RefusedCall]:
+    """The last calls that were not served, at most a hundred, newest first."""
+    return sorted(
+        RefusedCall.objects.filter(api_key_id=key.pk), key=lambda call: (call.at, call.pk), reverse=True
+    )
+
+
+def _of(key: APIKey, first: date) -> QuerySet[KeyUsage]:
+    return KeyUsage.objects.filter(api_key_id=key.pk, day__gte=first).order_by()
+
+
+def _first_day(days: int) -> date:
+    today = timezone.now().astimezone(ZoneInfo(Company.current().time_zone)).date()
+    return today - timedelta(days=days - 1)
+
+
+def _calls(results: "dict[str, int]") -> Calls:
+    return Calls(**{result.value: results.get(result.value, 0) for result in CallResult})
