@@ -15,6 +15,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
+from django_htmx.middleware import HtmxDetails
 
 from calliyo.pages import held
 from calliyo.pages.login import ask_for_login
@@ -30,6 +31,7 @@ class AdminRequest(HttpRequest):
     """A request that `settings_view` let through: its user is a company admin."""
 
     user: User
+    htmx: HtmxDetails
     # Whether what was typed before a login is shown again: nothing is done with it yet.
     is_held: bool
 

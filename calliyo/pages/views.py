@@ -2,6 +2,7 @@
 
 from django.http import HttpResponse
 from django.shortcuts import redirect
+from django.views.decorators.gzip import gzip_page
 
 from apikeys.models import APIKey
 from calliyo.pages.access import AdminRequest, api_tab_address, settings_view
@@ -12,12 +13,15 @@ from calliyo.pages.api_tab.confirmations import (
     regenerate_dialog,
     rename_dialog,
 )
+from calliyo.pages.api_tab.deliveries import log_from_address
 from calliyo.pages.api_tab.drawer import scopes_panel
 from calliyo.pages.api_tab.page import Overlay, api_page
 from calliyo.pages.api_tab.webhook_cards import panel_from_address, webhooks_panel
 from calliyo.pages.tabs import TABS
 
 
+# Of 200 keys the page is 300 kB of markup that repeats itself.
+@gzip_page
 @settings_view
 def settings_page(request: AdminRequest) -> HttpResponse:
     """A tab of the Settings; an address that names none, or one that is not there, leads to the API tab."""
@@ -43,5 +47,7 @@ def _overlay(request: AdminRequest) -> Overlay | None:
         case "delete", _:
             return delete_dialog(key)
         case _, "webhooks":
-            return webhooks_panel(request.user, key, panel_from_address(request.GET, key))
+            return log_from_address(request, key) or webhooks_panel(
+                request, key, panel_from_address(request.GET, key)
+            )
     return scopes_panel(key)
