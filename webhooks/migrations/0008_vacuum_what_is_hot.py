@@ -28,6 +28,6 @@ def vacuum_as_by_default(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("webhooks", "0006_previous_secrets")]
+    dependencies = [("webhooks", "0007_log_for_people")]
 
     operations = [migrations.RunPython(vacuum_sooner, vacuum_as_by_default)]
