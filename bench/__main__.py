@@ -123,13 +123,18 @@ def show_isolation(where: str, isolation: Mapping[str, Any]) -> None:
     console.print(f"p95 beside a hundred that hang: {shown(isolation['p95_times_alone'], 2)} times alone\n")
 
 
+def show_history(where: str, history: Mapping[str, Any]) -> None:
+    if not history:
+        return
+    behind = f"{history['rows_behind']:,} delivered rows behind"
+    table = new_table(f"Over a long history · {where}", "", "deliveries a second", "times empty")
+    table.add_row("an empty database", shown(history["empty_a_second"], 0), "1")
+    table.add_row(behind, shown(history["behind_a_second"], 0), shown(history["behind_times_empty"], 2))
+    console.print(table)
+
+
 def show_endurance(where: str, endurance: Mapping[str, Any]) -> None:
     table = new_table(f"Endurance · {where}", "", "")
-    table.add_row("deliveries a second, empty database", shown(endurance["empty_a_second"], 0))
-    if endurance["rows_behind"]:
-        behind = f"{endurance['rows_behind']:,} delivered rows behind"
-        table.add_row(f"deliveries a second, {behind}", shown(endurance["behind_a_second"], 0))
-        table.add_row("times the empty one's median", shown(endurance["behind_times_empty"], 2))
     memory = " → ".join(f"{megabytes:.0f}" for megabytes in endurance["memory_mb"])
     table.add_row(f"worker's memory, MB, every {endurance['memory_step']:,} deliveries", memory)
     console.print(table)
@@ -168,6 +173,7 @@ SHOW: dict[str, Callable[[str, Mapping[str, Any]], None]] = {
     "arrival": show_arrival,
     "deliveries": show_deliveries,
     "isolation": show_isolation,
+    "history": show_history,
     "endurance": show_endurance,
     "bulk": show_bulk,
     "pages": show_pages,
