@@ -318,7 +318,7 @@ def _overlapping(webhook: Webhook, overlap: timedelta) -> list[EarlierSecret]:
         raise InvalidSubscription(
             f"{rotation.MOST} earlier secrets sign still, the first of them until {moment(first)}."
             " Wait until then, or rotate without an overlap.",
-            field="overlap",
+            field="secret",
         )
     return earlier
 
