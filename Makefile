@@ -1,6 +1,6 @@
 # Everything that a developer or CI runs. Needs Python 3.11 or newer with venv, and make; see CONTRIBUTING.md.
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run test test-services check bench bench-install
+.PHONY: help install install-dev run test test-services check openapi bench bench-install
 SHELL := /bin/sh
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
 VENV := .venv
@@ -15,7 +15,8 @@ help:
 	@echo "make run            start Calliyo here (PORT=8000)"
 	@echo "make test           the test suite, on the embedded default"
 	@echo "make test-services  the whole suite on PostgreSQL, Redis and Chromium"
-	@echo "make check          linters, types, import contracts, migrations, deployment"
+	@echo "make check          linters, types, import contracts, migrations, deployment, docs/openapi.yaml"
+	@echo "make openapi        docs/openapi.yaml anew from the code"
 	@echo "make bench          the benchmarks; make bench-install: from an empty folder to the address"
 	@echo "make install        the virtual environment and the packages only"
 
@@ -62,10 +63,15 @@ check: $(DEV_STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py spectacular --fail-on-warn | diff -u docs/openapi.yaml - || \
+		{ echo "docs/openapi.yaml is not what the code says: make openapi" >&2; exit 1; }
 	DATABASE_URL=postgres://calliyo@localhost/calliyo BASE_URL=https://crm.example.com ALLOWED_HOSTS=crm.example.com \
 		SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
 		CALLIYO_FIELD_KEYS=$$($(BIN)/python -c 'from cryptography.fernet import Fernet as F; print(F.generate_key().decode())') \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
+
+openapi: $(DEV_STAMP)
+	$(BIN)/python manage.py spectacular --fail-on-warn --file docs/openapi.yaml
 
 bench: $(DEV_STAMP)
 	$(BIN)/python -m bench

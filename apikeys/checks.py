@@ -6,7 +6,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from apikeys.permissions import AnyKey, AnyOf, HasScope
+from apikeys.permissions import OPEN, AnyKey, AnyOf, HasScope, Open
 from apikeys.scopes import Resource
 
 PUBLIC = "public/"
@@ -38,7 +38,7 @@ def _walked(patterns: list[Any], start: str) -> Iterator[tuple[str, Any]]:
 
 
 def _declares(view: Any) -> bool:
-    return isinstance(getattr(view, "resource", None), Resource | AnyKey | AnyOf)
+    return isinstance(getattr(view, "resource", None), Resource | AnyKey | AnyOf | Open)
 
 
 def _undeclared(route: str, view: Any) -> CheckMessage:
@@ -48,6 +48,6 @@ def _undeclared(route: str, view: Any) -> CheckMessage:
 
 
 def _unguarded(route: str, view: Any) -> list[CheckMessage]:
-    if HasScope in view.permission_classes:
+    if view.resource is OPEN or HasScope in view.permission_classes:
         return []
     return [Error(f"/{route} ({view.__name__}) does not ask for the key's scopes.", id="apikeys.E002")]

@@ -23,6 +23,15 @@ class AnyKey(Enum):
 ANY_KEY: Final = AnyKey.ANY_KEY
 
 
+class Open(Enum):
+    """Declared by a document that tells nothing of the CRM, and so needs no key at all."""
+
+    OPEN = "open"
+
+
+OPEN: Final = Open.OPEN
+
+
 @dataclass(frozen=True, slots=True)
 class AnyOf:
     """Declared instead of a resource by what several scopes let read; what each of them shows, the view decides."""

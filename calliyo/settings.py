@@ -333,7 +333,7 @@ REST_FRAMEWORK = {
         "calliyo.api.parsers.FormParser",
         "calliyo.api.parsers.MultiPartParser",
     ],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "calliyo.reference.operations.PublicSchema",
     "EXCEPTION_HANDLER": "calliyo.api.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": None,
@@ -344,9 +344,11 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Calliyo public API",
     "VERSION": "2026-11-01",
     "OAS_VERSION": "3.1.1",
-    "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/public",
-    "ENABLE_DJANGO_DEPLOY_CHECK": False,  # no document is published yet; the issue that writes it turns this on
+    "DEFAULT_GENERATOR_CLASS": "calliyo.reference.document.DocumentGenerator",
+    "POSTPROCESSING_HOOKS": [],
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SORT_OPERATION_PARAMETERS": False,
 }
 
 LOGGING_CONFIG = None

@@ -19,5 +19,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("public/", include("leads.api.urls")),
     path("public/", include("webhooks.api.urls")),
+    path("public/", include("calliyo.reference.urls")),
     path("", include("calliyo.pages.urls")),
 ]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
@@ -70,6 +71,15 @@ class WordField(forms.Field):
         return value or None
 
 
+class LimitField(forms.Field):
+    """A whole number in a range; it describes a parameter that its view reads itself."""
+
+    def __init__(self, *, minimum: int = 1, maximum: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.minimum = minimum
+        self.maximum = maximum
+
+
 class FlagField(forms.Field):
     """`true` or `false`."""
 
@@ -133,6 +143,11 @@ class NamedFilterSet(django_filters.FilterSet):
     def names(cls) -> frozenset[str]:
         """The parameters that it knows."""
         return frozenset(cls.base_filters)
+
+    @classmethod
+    def fields(cls) -> dict[str, forms.Field]:
+        """What reads each parameter."""
+        return {name: deepcopy(one).field for name, one in cls.base_filters.items()}
 
     @classmethod
     def repeatable_names(cls) -> frozenset[str]:

@@ -23,6 +23,7 @@ from calliyo.api.lists import Listing, one_row
 from calliyo.api.parameters import check_parameters
 from calliyo.api.parsers import MAX_BODY_BYTES
 from calliyo.api.problems import Refusal
+from calliyo.errors import DomainError
 from calliyo.unit_of_work import unit_of_work
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -40,6 +41,8 @@ class ApiView(APIView):
     """A view under `/public/`: the rate limit first, then the scope, then the body, then the work."""
 
     metadata_class = None  # OPTIONS is answered below
+    # The rules that its writes may break, for the API's description.
+    refusals: ClassVar[tuple[type[DomainError], ...]] = ()
     # A write of many batches, or one that waits for others, is no unit of work: it opens its own.
     in_one_unit: ClassVar[bool] = True
     # Whether what is kept of an answer, for an `Idempotency-Key`, is to be encrypted.

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from apikeys.callers import Caller, caller_of
 from apikeys.permissions import needed_scope, refused
 from apikeys.scopes import Access, Resource, scope_for
+from calliyo.api.described import described
 from calliyo.api.filters import MomentFilter, NamedFilterSet
 from calliyo.api.lists import Listing
 from calliyo.api.problems import FieldError
@@ -20,6 +21,11 @@ from leads.api.filters import API_KEY
 from leads.api.shapes import DeletedShape
 from leads.models import Deletion, ExternalId, LeadTag
 from leads.pictures import moment
+
+
+class DeletedFilters(NamedFilterSet):
+    deleted_after = MomentFilter("deleted_at", "gte")
+    deleted_before = MomentFilter("deleted_at", "lt")
 
 
 class CRMViewSet(ResourceViewSet):
@@ -45,6 +51,7 @@ class CRMViewSet(ResourceViewSet):
         """The key that asks: a lead shows it its own `external_id`."""
         return {API_KEY: self.caller.key.pk}
 
+    @described(parameters=DeletedFilters.fields(), answers={200: DeletedShape})
     def list(self, request: Request) -> HttpResponseBase:
         """The resource's rows; with `deleted_after`, those that are gone."""
         if "deleted_after" in request.query_params:
@@ -72,11 +79,6 @@ class CRMViewSet(ResourceViewSet):
         rows = view.rows().filter(pk__in=ids).values_list(*view.columns_read())
         pictures = view.pictures(Statement.of(rows).fetch(view.parameters(), prepared=False))
         return {picture["id"]: picture for picture in pictures}
-
-
-class DeletedFilters(NamedFilterSet):
-    deleted_after = MomentFilter("deleted_at", "gte")
-    deleted_before = MomentFilter("deleted_at", "lt")
 
 
 class DeletedList(Listing):

@@ -7,12 +7,15 @@ from typing import Any, Final
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import DataError, IntegrityError
 from rest_framework.exceptions import APIException
+from rest_framework.fields import ListField
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apikeys.callers import caller_of
 from apikeys.scopes import Resource
+from calliyo.api.described import described
+from calliyo.api.inputs import Input
 from calliyo.api.parameters import check_parameters
 from calliyo.api.parsers import JSONParser
 from calliyo.api.problems import FieldError, members, problem_of, refuse_values
@@ -20,6 +23,7 @@ from calliyo.api.views import ApiView
 from calliyo.errors import DomainError
 from leads.api.lead_inputs import LeadInput
 from leads.api.reception import PARAMETERS, SILENCE, Reception, Taken
+from leads.api.shapes import BatchResultsShape
 from leads.models import ExternalId, Lead
 from leads.operations.arrivals import OnDuplicate, hold_leads
 
@@ -27,6 +31,13 @@ MAX_ITEMS: Final = 200
 COST_OF_AN_ITEM: Final = 0.1
 # What is wrong with one item and leaves the others whole; all else is the whole request's.
 _OF_ONE_ITEM: Final = (DomainError, APIException, IntegrityError, DataError, ObjectDoesNotExist)
+
+
+class BatchInput(Input):
+    """How a batch is described: its items are read one by one, so that a wrong one stops no other."""
+
+    alone = "leads"  # the list may also be sent without the object around it
+    leads = ListField(child=LeadInput(), max_length=MAX_ITEMS, help_text=f"At most {MAX_ITEMS} leads.")
 
 
 class LeadBatchView(ApiView):
@@ -43,6 +54,13 @@ class LeadBatchView(ApiView):
             return 1  # what is wrong is told when its turn comes
         return 1 + COST_OF_AN_ITEM * len(items)
 
+    @described(
+        name="create_leads",
+        summary="Create up to 200 leads",
+        parameters=PARAMETERS,
+        body=BatchInput,
+        answers={200: BatchResultsShape},
+    )
     def post(self, request: Request) -> Response:
         """Takes the leads in, in their order; a wrong one is answered in its place and stops no other."""
         check_parameters(request.query_params, known=PARAMETERS)

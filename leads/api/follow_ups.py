@@ -17,6 +17,7 @@ from leads.api.shapes import FollowUpShape
 from leads.api.users import UserViewSet
 from leads.api.writing import WritableViewSet
 from leads.models import FollowUp, FollowUpStatus, Lead, User
+from leads.operations.errors import OwnerBanned
 from leads.operations.follow_ups import (
     MAX_NOTE,
     FollowUpChanges,
@@ -85,6 +86,7 @@ class FollowUpViewSet(WritableViewSet):
     filters = FollowUpFilters
     input = FollowUpInput
     changes_input = FollowUpChangesInput
+    refusals = (OwnerBanned,)
     orderings = ("id", "due_at", "created_at", "updated_at")
 
     @classmethod

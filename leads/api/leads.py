@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from apikeys.browser_forms import OpenToBrowserForms
 from apikeys.scopes import Resource, Scope
+from calliyo.api.described import described
 from calliyo.api.inputs import read_input
 from calliyo.api.parameters import check_parameters
 from calliyo.api.request_id import current_request_id
@@ -17,8 +18,8 @@ from leads.api.campaigns import CampaignViewSet
 from leads.api.filters import LeadFilters
 from leads.api.inputs import named_as_in_json
 from leads.api.lead_inputs import LeadChangesInput, LeadInput
-from leads.api.reception import PARAMETERS, Reception, needs_read
-from leads.api.shapes import LeadShape
+from leads.api.reception import PARAMETERS, RULES, Reception, needs_read
+from leads.api.shapes import AcceptedShape, LeadShape
 from leads.api.users import UserViewSet
 from leads.api.writing import ignored
 from leads.models import Lead
@@ -32,6 +33,9 @@ class LeadViewSet(CRMViewSet, OpenToBrowserForms):
     columns = LEAD_COLUMNS
     shape = LeadShape
     filters = LeadFilters
+    input = LeadInput
+    changes_input = LeadChangesInput
+    refusals = RULES
 
     @classmethod
     def expandable(cls) -> dict[str, type[CRMViewSet]]:
@@ -51,6 +55,7 @@ class LeadViewSet(CRMViewSet, OpenToBrowserForms):
             for *row, tags, external_id in rows
         ]
 
+    @described(parameters=PARAMETERS, answers={200: LeadShape, 201: LeadShape, 202: AcceptedShape})
     def create(self, request: Request) -> HttpResponse | Response:
         """A new lead: 201 with it, or 202 and nothing of it to a key that may not read leads.
 
@@ -59,7 +64,7 @@ class LeadViewSet(CRMViewSet, OpenToBrowserForms):
         check_parameters(request.query_params, known=PARAMETERS)
         reception = Reception(self.caller, request.query_params)
         reception.refuse_forbidden(request.data)
-        read = read_input(request, LeadInput, context=reception.context)
+        read = read_input(request, self.input, context=reception.context)
         taken = reception.take(read.values)
         if taken.lead_id is None:
             told = {"accepted": True, "request_id": current_request_id()} | ignored(read)
@@ -68,6 +73,7 @@ class LeadViewSet(CRMViewSet, OpenToBrowserForms):
         answer["Location"] = f"/public/leads/{taken.lead_id}"
         return answer
 
+    @described(answers={200: LeadShape}, also_needs=(Scope.LEADS_READ,))
     def partial_update(self, request: Request, pk: str) -> HttpResponse:
         """Writes the fields that the body names and no other."""
         check_parameters(request.query_params, known=())
@@ -77,7 +83,7 @@ class LeadViewSet(CRMViewSet, OpenToBrowserForms):
         self.check_if_match(lead_id)
         may_create_tags = self.caller.may(Scope.TAGS_WRITE)
         context = {"may_create_tags": may_create_tags}
-        read = read_input(request, LeadChangesInput, partial=True, context=context)
+        read = read_input(request, self.changes_input, partial=True, context=context)
         with named_as_in_json():
             update_lead(
                 lead=Lead.rows.get(pk=lead_id),

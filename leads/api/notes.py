@@ -13,6 +13,7 @@ from leads.api.leads import LeadViewSet
 from leads.api.shapes import NoteShape
 from leads.api.writing import WritableViewSet
 from leads.models import Lead, Note
+from leads.operations.errors import InvalidNote
 from leads.operations.notes import MAX_NOTE, add_note, delete_note, edit_note
 from leads.pictures import NOTE_COLUMNS, Picture, note_picture
 
@@ -38,6 +39,7 @@ class NoteViewSet(WritableViewSet):
     filters = NoteFilters
     input = NoteInput
     changes_input = NoteChangesInput
+    refusals = (InvalidNote,)
 
     @classmethod
     def expandable(cls) -> dict[str, type[CRMViewSet]]:

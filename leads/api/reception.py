@@ -10,16 +10,31 @@ from typing import Any, Final, cast
 
 from apikeys.callers import Caller
 from apikeys.scopes import Scope
+from calliyo.api.described import Parameters
+from calliyo.api.filters import WordField
 from calliyo.api.problems import FieldError, Refusal, refuse_values
 from calliyo.unit_of_work import unit_of_work
 from leads.api.inputs import named_as_in_json
 from leads.models import Campaign
 from leads.operations.arrivals import OnDuplicate, create_leads, record_repeats, take_lead
-from leads.operations.errors import DuplicateExternalId, DuplicatePhone
+from leads.operations.errors import (
+    DuplicateExternalId,
+    DuplicatePhone,
+    LeadCapReached,
+    OwnerBanned,
+    UnknownTag,
+)
 from leads.operations.intake import NewLead
 from leads.operations.tags import find_tags
 
-PARAMETERS: Final = frozenset({"on_duplicate"})
+PARAMETERS: Final[Parameters] = {
+    "on_duplicate": WordField(
+        words=OnDuplicate,
+        help_text="What is done with a lead that is known: change it, or leave it as it is.",
+    )
+}
+RULES: Final = (DuplicatePhone, DuplicateExternalId, LeadCapReached, OwnerBanned, UnknownTag)
+"""What a lead may break, sent alone or in a batch."""
 # What tells or decides how the team works: not for a form that stands in public.
 _NOT_FOR_WRITERS_ALONE: Final = ("owner_id", "status")
 

@@ -29,6 +29,22 @@ class DeletedShape(Shape):
     deleted_at = _moment("When it went.")
 
 
+class AcceptedShape(Shape):
+    accepted = serializers.BooleanField(help_text="True, for a new number and a known one alike.")
+    request_id = _text("The request's id.")
+
+
+class BatchResultShape(Shape):
+    index = serializers.IntegerField(help_text="The item's place in the batch, from 0.")
+    status = serializers.IntegerField(help_text="What the item alone would have been answered.")
+    id = serializers.IntegerField(required=False, help_text="The lead, where the key may know it.")
+    error = serializers.DictField(required=False, help_text="A problem, where the item was refused.")
+
+
+class BatchResultsShape(Shape):
+    results = BatchResultShape(many=True, help_text="One for each item, in their order.")
+
+
 class StatusInLeadShape(Shape):
     id = _id("The lead status.")
     name = _text("Its name.")

@@ -10,6 +10,7 @@ from leads.api.inputs import TextField
 from leads.api.shapes import TagShape
 from leads.api.writing import WritableViewSet
 from leads.models import Tag
+from leads.operations.errors import DuplicateName, InvalidName
 from leads.operations.tags import create_tag, delete_tag, rename_tag
 from leads.pictures import TAG_COLUMNS, Picture, tag_picture
 
@@ -31,6 +32,7 @@ class TagViewSet(WritableViewSet):
     filters = TagFilters
     default_ordering = "id"
     input = changes_input = TagInput
+    refusals = (DuplicateName, InvalidName)
 
     def pictures(self, rows: list[tuple[Any, ...]]) -> list[Picture]:
         return [tag_picture(row) for row in rows]

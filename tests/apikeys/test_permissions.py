@@ -5,7 +5,7 @@ from django.core.checks import run_checks
 from django.test import RequestFactory
 
 from apikeys.checks import every_public_route_declares_its_scope, public_routes
-from apikeys.permissions import ANY_KEY, AnyOf, HasScope, MayManageWebhooks, needed_scopes
+from apikeys.permissions import ANY_KEY, OPEN, AnyOf, HasScope, MayManageWebhooks, needed_scopes
 from apikeys.scopes import Access, Resource, Scope, scope_for
 from calliyo.api.views import ApiView
 from tests.clients import public_client
@@ -39,7 +39,7 @@ OF_WEBHOOKS = {
 
 def addresses():
     for route, view in public_routes():
-        path = "/" + route.replace("(?P<pk>[^/]+)", "1").replace("^", "").replace("/?$", "")
+        path = "/" + route.replace("(?P<pk>[^/]+)", "1").replace("^", "").replace("/?$", "").replace("\\", "")
         yield path, view
 
 
@@ -47,10 +47,14 @@ def test_the_routes_are_the_nine_resources_the_events_the_webhooks_and_me():
     found = {path for path, _ in addresses()}
     wanted = {f"/public/{resource}{end}" for resource in (*Resource, "events") for end in ("", "/1")}
     assert wanted | OF_WEBHOOKS.keys() | {"/public/me"} <= found
+    open_to_all = {path for path, view in addresses() if view.resource is OPEN}
+    assert open_to_all == {"/public/openapi.json", "/public/docs"}
 
 
 def test_nothing_but_webhooks_asks_for_the_switch():
-    switched = {path for path, view in addresses() if MayManageWebhooks in view.permission_classes}
+    switched = {
+        path for path, view in addresses() if MayManageWebhooks in getattr(view, "permission_classes", ())
+    }
     assert switched == OF_WEBHOOKS.keys()
 
 
@@ -86,6 +90,8 @@ def expected_of_webhooks(path, method, manage_webhooks):
 
 
 def expected(path, method, resource, scope):
+    if resource is OPEN:
+        return "open" if method in {"GET", "HEAD"} else 405
     if method == "OPTIONS":
         return "open"
     if resource is ANY_KEY:
@@ -158,7 +164,7 @@ def test_what_any_of_several_scopes_opens_names_all_of_them_when_it_refuses(db):
 def test_every_route_passes_the_system_check():
     assert not [problem for problem in run_checks(tags=["api"]) if problem.id.startswith("apikeys.")]
     for _, view in public_routes():
-        assert HasScope in view.permission_classes
+        assert view.resource is OPEN or HasScope in view.permission_classes
 
 
 def test_the_system_check_names_routes_without_a_scope_or_a_guard(monkeypatch):

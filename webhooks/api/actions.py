@@ -9,16 +9,20 @@ from rest_framework.response import Response
 from apikeys.callers import caller_of
 from apikeys.permissions import ANY_KEY
 from apikeys.slots import SLOTS
+from calliyo.api.described import described
 from calliyo.api.inputs import read_input
 from calliyo.api.parameters import check_parameters
 from calliyo.api.problems import Refusal
 from calliyo.api.views import ApiView
 from webhooks import replay
 from webhooks.api.inputs import ReplayInput, TestInput
+from webhooks.api.shapes import ReplayedShape, TestedShape
 from webhooks.api.webhooks import OWN_WEBHOOKS, naming_the_scope, own_webhook
 from webhooks.models import Webhook
 from webhooks.operations import SentSample, run_test_event
+from webhooks.secrets import UndecryptableSecret
 from webhooks.signing import STANDARD_ID
+from webhooks.validation import MissingEventScope
 
 COST: Final = 10  # of the rate limit: each makes Calliyo work for others
 TESTS_AT_ONCE: Final = 2  # of a key: each holds a thread while the endpoint is waited for
@@ -34,6 +38,13 @@ class WebhookTestView(ApiView):
     def rate_cost(self, request: Request) -> float:
         return COST
 
+    @described(
+        name="test_webhook",
+        summary="Send a sample to a webhook",
+        body=TestInput,
+        answers={200: TestedShape},
+        refusals=(MissingEventScope, UndecryptableSecret),
+    )
     def post(self, request: Request, pk: str) -> Response:
         """200 whether the endpoint took it or not."""
         check_parameters(request.query_params, known=())
@@ -59,6 +70,13 @@ class WebhookReplayView(ApiView):
     def rate_cost(self, request: Request) -> float:
         return COST
 
+    @described(
+        name="replay_webhook",
+        summary="Send a webhook's events again",
+        body=ReplayInput,
+        answers={202: ReplayedShape},
+        refusals=(MissingEventScope, replay.WebhookIsOff, replay.NothingToReplay),
+    )
     def post(self, request: Request, pk: str) -> Response:
         """202, with how many are queued."""
         check_parameters(request.query_params, known=())

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 
 from apikeys.callers import caller_of
 from apikeys.permissions import ANY_KEY
+from calliyo.api.described import described
 from calliyo.api.filters import IdFilter, MomentFilter, NamedFilterSet, RepeatableFilter, WordField
 from calliyo.api.lists import Pictures, Rows
 from calliyo.api.pagination import Ordering
@@ -88,6 +89,7 @@ class DeliveryViewSet(ResourceViewSet):
     def list_name(self) -> str:
         return f"webhook-{self._webhook_id}-deliveries"
 
+    @described(name="list_deliveries", summary="List a webhook's deliveries")
     def list(self, request: Request, pk: str) -> HttpResponseBase:  # type: ignore[override]  # it lies below another
         """The webhook's deliveries; a 404 where the caller did not make it."""
         self._webhook_id = own_webhook(caller_of(request), pk).pk

@@ -4,6 +4,7 @@ import time
 from typing import Final
 
 import orjson
+from django import forms
 from django.db import connection
 from django.http import Http404, HttpResponse, QueryDict
 from django.utils import timezone
@@ -13,14 +14,17 @@ from apikeys.callers import Caller, caller_of
 from apikeys.models import APIKey
 from apikeys.permissions import AnyOf
 from apikeys.scopes import Scope, in_order
+from calliyo.api.described import Parameters, described
 from calliyo.api.etags import tagged_answer
-from calliyo.api.pagination import read_limit
+from calliyo.api.filters import LimitField, RepeatableField, WordField
+from calliyo.api.pagination import DEFAULT_LIMIT, MAX_LIMIT, read_limit
 from calliyo.api.parameters import check_parameters
 from calliyo.api.problems import FieldError, Refusal, refuse_values
 from calliyo.api.views import ApiView
+from webhooks.api.event_shapes import EventPageShape, EventShape
 from webhooks.catalogue import CATALOGUE, EventType, needed_scope
 from webhooks.feed.page import FeedPage, Reader, bodies_for, first_page, page_behind
-from webhooks.feed.place import uid_of
+from webhooks.feed.place import CursorExpired, UnknownPlace, uid_of
 from webhooks.feed.waiting import WATCHER
 from webhooks.models import Event
 
@@ -28,15 +32,37 @@ LONGEST_WAIT: Final = 30
 EVENT_SCOPES: Final = AnyOf(tuple(in_order(kind.scope for kind in CATALOGUE.values())))
 """Each gives some of the events; a key needs one of them."""
 
+PARAMETERS: Final[Parameters] = {
+    "after": forms.CharField(
+        help_text="A page's `next_after`, the id of an event, or `latest`; without it: from the oldest that is kept."
+    ),
+    "limit": LimitField(maximum=MAX_LIMIT, initial=DEFAULT_LIMIT, help_text="How many events at most."),
+    "type": RepeatableField(each=WordField(words=EventType), help_text="Only events of these types."),
+    "wait": LimitField(
+        minimum=0,
+        maximum=LONGEST_WAIT,
+        initial=0,
+        help_text="For how many seconds to wait until something comes.",
+    ),
+}
+
 
 class EventsView(ApiView):
     """What happened, a page at a time; `next_after` leads on, and `wait` holds the answer until there is one."""
 
     resource = EVENT_SCOPES
 
+    @described(
+        name="list_events",
+        summary="What happened since",
+        parameters=PARAMETERS,
+        answers={200: EventPageShape},
+        refusals=(UnknownPlace, CursorExpired),
+    )
     def get(self, request: Request) -> HttpResponse:
+        """A page of the catch-up log of what the key may see. Keep `next_after` and send it as the next `after`."""
         query = request.query_params
-        check_parameters(query, known={"after", "limit", "type", "wait"}, repeatable={"type"})
+        check_parameters(query, known=PARAMETERS, repeatable={"type"})
         reader = _reader(caller_of(request))
         types, limit, wait = _types(query, reader), read_limit(query), _wait(query)
         until = time.monotonic() + wait
@@ -56,7 +82,9 @@ class EventView(ApiView):
 
     resource = EVENT_SCOPES
 
+    @described(name="get_event", summary="Get an event", answers={200: EventShape})
     def get(self, request: Request, pk: str) -> HttpResponse:
+        """One event, as its webhook would tell it to this key now."""
         check_parameters(request.query_params, known=())
         reader = _reader(caller_of(request))
         uid = uid_of(pk)

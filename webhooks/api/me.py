@@ -9,9 +9,11 @@ from apikeys.callers import caller_of
 from apikeys.models import APIKey
 from apikeys.permissions import ANY_KEY
 from apikeys.throttling import DEFAULT_RATE, WINDOW_SECONDS, Limit
+from calliyo.api.described import described
 from calliyo.api.parameters import check_parameters
 from calliyo.api.views import ApiView
 from leads.pictures import moment
+from webhooks.api.me_shapes import MeShape
 from webhooks.models import Webhook
 
 
@@ -20,7 +22,9 @@ class MeView(ApiView):
 
     resource = ANY_KEY
 
+    @described(name="get_me", summary="What this key is", answers={200: MeShape})
     def get(self, request: Request) -> Response:
+        """The key's name, scopes, webhooks and limits."""
         check_parameters(request.query_params, known=())
         key = caller_of(request).key
         return Response(

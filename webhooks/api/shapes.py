@@ -82,7 +82,7 @@ class WebhookShape(Versioned):
     updated_at = serializers.DateTimeField(help_text="When it last changed.")
 
 
-class NewWebhookShape(WebhookShape):
+class WebhookWithSecretShape(WebhookShape):
     secret = serializers.CharField(
         required=False, help_text="The generated secret; only in the answer to the request that asked for it."
     )

@@ -14,6 +14,7 @@ from apikeys.callers import Caller, caller_of
 from apikeys.permissions import ANY_KEY, HasScope, MayManageWebhooks, refused
 from apikeys.scopes import Scope
 from calliyo.actor import ActorType
+from calliyo.api.described import described
 from calliyo.api.filters import FlagFilter, StrictFilterSet, TextFilter
 from calliyo.api.inputs import Read, read_input
 from calliyo.api.lists import Pictures, Rows
@@ -24,7 +25,13 @@ from calliyo.statements import Parameter
 from leads.api.writing import ignored
 from webhooks import secrets
 from webhooks.api.inputs import WebhookChangesInput, WebhookInput
-from webhooks.api.shapes import WEBHOOK_COLUMNS, WebhookShape, webhook_picture
+from webhooks.api.shapes import (
+    WEBHOOK_COLUMNS,
+    WebhookShape,
+    WebhookWithSecretShape,
+    webhook_picture,
+)
+from webhooks.delivery.urls import InvalidUrl
 from webhooks.models import Webhook
 from webhooks.operations import (
     DEFAULT_OVERLAP,
@@ -33,7 +40,8 @@ from webhooks.operations import (
     rotate_secret,
     subscribe,
 )
-from webhooks.validation import GENERATE, MissingEventScope
+from webhooks.secrets import InvalidSecret, UndecryptableSecret
+from webhooks.validation import GENERATE, InvalidSubscription, MissingEventScope
 
 OWNER: Final = "owner"  # the parameter of statements that stands for the calling key's id
 OWN_WEBHOOKS: Final = (HasScope, MayManageWebhooks)
@@ -54,6 +62,9 @@ class WebhookViewSet(ResourceViewSet):
     columns = WEBHOOK_COLUMNS
     shape = WebhookShape
     filters = WebhookFilters
+    input = WebhookInput
+    changes_input = WebhookChangesInput
+    refusals = (MissingEventScope, InvalidSubscription, InvalidUrl, InvalidSecret, UndecryptableSecret)
 
     @classmethod
     def rows(cls) -> "QuerySet[Any, Any]":
@@ -82,22 +93,24 @@ class WebhookViewSet(ResourceViewSet):
     def pictures(self, rows: Rows) -> Pictures:
         return [webhook_picture(row[:-1], row[-1]) for row in rows]
 
+    @described(answers={201: WebhookWithSecretShape})
     def create(self, request: Request) -> HttpResponse:
         """Subscribes the key: 201, with the secret if it was generated."""
         check_parameters(request.query_params, known=())
-        read = read_input(request, WebhookInput)
+        read = read_input(request, self.input)
         with naming_the_scope():
             webhook = subscribe(api_key=self.caller.key, **read.values)
         answer = self._told(webhook, read, status=201)
         answer["Location"] = f"/public/webhooks/{webhook.pk}"
         return answer
 
+    @described(answers={200: WebhookWithSecretShape})
     def partial_update(self, request: Request, pk: str) -> HttpResponse:
         """Writes the fields that the body names and no other; a new secret after another one overlaps with it."""
         check_parameters(request.query_params, known=())
         self.check_if_match(read_id(pk))
         webhook = own_webhook(self.caller, pk)
-        read = read_input(request, WebhookChangesInput, partial=True)
+        read = read_input(request, self.changes_input, partial=True)
         with naming_the_scope():
             webhook = _changed(webhook, dict(read.values))
         return self._told(webhook, read, status=200)
