@@ -25,7 +25,7 @@ RENEW_SECONDS = 2.0
 SAFETY_SECONDS = 1.0
 MAX_FOUND = 1000
 FEW = 3
-"""So many webhooks are asked for one by one, by a statement that is prepared; more are asked for at once."""
+"""So many webhooks are asked for one by one, by a statement that is compiled once; more are asked for at once."""
 _TAKE = """
     UPDATE webhooks_endpointstate
     SET lease_number = lease_number + 1, taken_from = lease_holder, lease_holder = %s, leased_until = {until}
