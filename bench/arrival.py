@@ -39,14 +39,15 @@ def wait_for(address: str, phones: set[str]) -> dict[str, float]:
     """When each arrived; raises when one has not within the patience."""
     deadline = time.monotonic() + PATIENCE
     while True:
+        came: dict[str, float] | None
         try:
             came = arrivals(address)
         except OSError:
-            came = {}
-        if phones <= came.keys():
+            came = None  # it does not listen yet
+        if came is not None and phones <= came.keys():
             return came
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{len(phones - came.keys())} of {len(phones)} events never arrived.")
+            raise RuntimeError(f"{len(phones - (came or {}).keys())} of {len(phones)} events never arrived.")
         time.sleep(0.1)
 
 
