@@ -50,6 +50,11 @@ def api_tab_address() -> str:
     return f"{reverse('pages:settings')}?tab=api"
 
 
+def row_address(key_id: int) -> str:
+    """The page of the list that this key is on, at its row."""
+    return f"{api_tab_address()}&at={key_id}#key-{key_id}"
+
+
 def panel_address(key_id: int, panel: str) -> str:
     """One of `PANELS` of a key's drawer."""
     return f"{api_tab_address()}&key={key_id}&panel={panel}"

@@ -33,6 +33,11 @@ def seen_with(scope: str) -> str:
     return _noun(Resource(scope.partition(":")[0]))
 
 
+def access_title(scope: str) -> str:
+    """The column of the Scopes table that a scope is in: "Read"."""
+    return gettext("Read") if scope.endswith(":read") else gettext("Write")
+
+
 def brief(scopes: Collection[str]) -> Brief:
     """The scopes in a few words: "Leads read·write", with "Tags read, Notes write" under it."""
     if not scopes:

@@ -35,9 +35,12 @@ class CustomerViewSet(CRMViewSet):
 
     @classmethod
     def rows(cls) -> "QuerySet[Any, Any]":
-        """As `Customer.objects`, but by the status's id: so that one index finds and orders them."""
+        """As `Customer.objects`, but by the status's id: so that one index finds and orders them.
+
+        Every customer has a time of conversion; that it is said lets its index serve.
+        """
         customer = LeadStatus.rows.filter(role=StatusRole.CUSTOMER).values("pk")[:1]
-        found: QuerySet[Any, Any] = Customer.rows.filter(status=customer)
+        found: QuerySet[Any, Any] = Customer.rows.filter(status=customer, converted_at__isnull=False)
         return found
 
     @classmethod

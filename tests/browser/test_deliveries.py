@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from apikeys.models import APIKey
 from tests.browser import demo
 from tests.browser.test_pictures import SCHEMES, WIDTHS, fits, look
 from tests.deliveries import busy_day, new_attempt, new_delivery
