@@ -55,7 +55,7 @@ class CRMViewSet(ResourceViewSet):
     def list(self, request: Request) -> HttpResponseBase:
         """The resource's rows; with `deleted_after`, those that are gone."""
         if "deleted_after" in request.query_params:
-            return DeletedList(request, self.resource).list(request)
+            return DeletedList(request, self.resource.value).list(request)
         return super().list(request)
 
     @classmethod
@@ -82,7 +82,7 @@ class CRMViewSet(ResourceViewSet):
 
 
 class DeletedList(Listing):
-    """What is gone of a resource, in the order in which it went."""
+    """What is gone of a resource, named as `Deletion` names it, in the order in which it went."""
 
     model = Deletion
     columns = ("deleted_at", "id", "object_id")
@@ -91,7 +91,7 @@ class DeletedList(Listing):
     shape = DeletedShape
     sync_field = "deleted_at"
 
-    def __init__(self, request: Request, resource: Resource) -> None:
+    def __init__(self, request: Request, resource: str) -> None:
         self.request = request
         self.resource = resource
 
@@ -102,11 +102,11 @@ class DeletedList(Listing):
 
     def parameters(self) -> dict[str, Any]:
         """Which resource."""
-        return {"resource": self.resource.value}
+        return {"resource": self.resource}
 
     def list_name(self) -> str:
         """The resource's path, and that these are no more."""
-        return f"{self.resource.value}-deleted"
+        return f"{self.resource}-deleted"
 
     def pictures(self, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
         """Id and time."""
