@@ -151,6 +151,37 @@ def test_a_scope_is_offered_where_its_event_is_ticked(settings_api: Page, live_s
     assert "calls:read" in APIKey.objects.get(pk=key.pk).scopes
 
 
+def test_a_server_that_is_away_is_told_and_then_forgotten(
+    settings_api: Page, live_server: Any, webhook: Webhook, picture: Callable[..., None], console: list[str]
+) -> None:
+    page = settings_api
+    page.goto(address(live_server, webhook))
+    page.route("**/deliveries?*", lambda route: route.abort())
+    expect(page.get_by_text("Calliyo can’t be reached")).to_be_visible(timeout=8000)
+    page.get_by_text("Calliyo can’t be reached").scroll_into_view_if_needed()
+    picture("deliveries-offline-light-1280")
+    page.unroute("**/deliveries?*")
+    expect(page.get_by_text("Calliyo can’t be reached")).to_be_hidden(timeout=8000)
+    assert all("ERR_FAILED" in line or "htmx:" in line for line in console)  # the browser's own words on it
+    console.clear()
+
+
+def test_a_filter_that_takes_long_dims_the_list(
+    settings_api: Page, live_server: Any, webhook: Webhook, picture: Callable[..., None]
+) -> None:
+    page = settings_api
+    page.goto(address(live_server, webhook))
+    waiting: list[Any] = []
+    page.route("**/settings?*outcome=failed*", waiting.append)
+    page.get_by_label("Outcome").select_option("failed")
+    expect(page.locator("#delivery-list")).to_have_css("opacity", "0.55")
+    page.locator("#delivery-list").scroll_into_view_if_needed()
+    picture("deliveries-loading-light-1280", judged=False)
+    waiting[0].continue_()
+    expect(rows(page)).to_have_count(1)
+    expect(page.locator("#delivery-list")).to_have_css("opacity", "1")
+
+
 @SCHEMES
 @WIDTHS
 def test_every_state_of_the_form_fits_the_screen(
