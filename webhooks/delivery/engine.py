@@ -31,9 +31,9 @@ from webhooks.delivery.lease import (
     pace,
     release_leases,
     renew_leases,
-    sendable,
     take_leases,
 )
+from webhooks.delivery.loaded import sendable_webhooks
 from webhooks.delivery.pokes import Pokes
 from webhooks.delivery.probe import next_probe
 from webhooks.delivery.record import Outcome, record, without_answer
@@ -261,8 +261,7 @@ class Engine:
         """What to claim for those of the webhooks that may be sent to."""
         share = max(1, BATCH_OF_ALL // len(webhook_ids))
         wishes = []
-        webhooks = sendable(now).select_related("api_key", "state").filter(pk__in=webhook_ids)
-        for webhook in webhooks:
+        for webhook in sendable_webhooks(webhook_ids, now):
             try:
                 wish = self._wish(self._served[webhook.pk], webhook, share, now)
             except (DatabaseError, InterfaceError):

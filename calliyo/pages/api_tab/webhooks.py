@@ -1,8 +1,14 @@
 """The Webhooks panel's targets: add, edit, turn on and off, delete, show the secret, send a test event."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore
+from typing import Final
+
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
@@ -21,6 +27,8 @@ from leads.models import User
 from webhooks import operations, replay
 from webhooks.catalogue import EventType
 from webhooks.models import Webhook
+
+_TESTS: Final = BoundedSemaphore(max(1, settings.WEB_THREADS // 4))
 
 
 @typed_form_target
@@ -120,16 +128,41 @@ def show_secret(request: AdminRequest, webhook_id: int) -> HttpResponse:
 
 @form_target
 def send_test_event(request: AdminRequest, webhook_id: int) -> HttpResponse:
-    """Sends one signed sample now, and shows the request and the answer as they were."""
+    """Sends one signed sample now, and shows the request and the answer as they were: a part for the page's script."""
     webhook = _the_webhook(webhook_id)
     event = request.POST.get("event", "")
     event_type = EventType(event if event in webhook.events else webhook.events[0])
     try:
-        sent = operations.run_test_event(webhook=webhook, event_type=event_type)
+        with _one_of_few():
+            sent = operations.run_test_event(webhook=webhook, event_type=event_type)
     except DomainError as error:
-        return _shown(request, webhook.api_key, Open(notice=error.detail))
+        return _not_tested(request, webhook, error.detail)
     seen = exchange(webhook.url, event_type, sent)
+    if request.htmx:
+        return render(request, "pages/api/_exchange.html", {"exchange": seen})
     return _shown(request, webhook.api_key, Open(webhook_id=webhook.pk, exchange=seen))
+
+
+class TooManyTests(DomainError):
+    """Test events wait for strangers' servers; most of the web server's threads are for others."""
+
+    code = "too_many_tests"
+
+
+@contextmanager
+def _one_of_few() -> Iterator[None]:
+    if not _TESTS.acquire(blocking=False):
+        raise TooManyTests(gettext("Others are sending test events right now. Try again in some seconds."))
+    try:
+        yield
+    finally:
+        _TESTS.release()
+
+
+def _not_tested(request: AdminRequest, webhook: Webhook, why: str) -> HttpResponse:
+    if request.htmx:
+        return render(request, "pages/api/_exchange.html", {"refusal": why})
+    return _shown(request, webhook.api_key, Open(notice=why))
 
 
 @unit_of_work
@@ -167,7 +200,7 @@ def _saved(request: AdminRequest, key: APIKey, webhook: Webhook, form: WebhookFo
 
 
 def _shown(request: AdminRequest, key: APIKey, now_open: Open) -> HttpResponse:
-    return api_page(request, webhooks_panel(request.user, key, now_open))
+    return api_page(request, webhooks_panel(request, key, now_open))
 
 
 def _form_again(
