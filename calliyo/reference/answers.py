@@ -46,6 +46,7 @@ HEADERS: Final[dict[str, Schema]] = {
 }
 _ALWAYS: Final = ("X-Request-Id", "RateLimit", "RateLimit-Policy")
 _UNLIMITED: Final = ("X-Request-Id",)  # who has not proven his token is told nothing of limits
+_BEFORE_LIMITS: Final = frozenset({401, 414, 431, 503})
 _OF_ERRORS: Final[dict[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),
     403: ("WWW-Authenticate",),
@@ -64,6 +65,8 @@ _EVERYWHERE: Final = (
     "validation_failed",
     "bad_request",
     "not_acceptable",
+    "uri_too_long",
+    "headers_too_large",
     "rate_limited",
     "internal_error",
     "database_unavailable",
@@ -186,7 +189,7 @@ def _errors(operation: "PublicSchema") -> Schema:
         str(status): {
             "description": HTTPStatus(status).phrase,
             "headers": headers(
-                *(_UNLIMITED if status in {401, 503} else _ALWAYS), *_OF_ERRORS.get(status, ())
+                *(_UNLIMITED if status in _BEFORE_LIMITS else _ALWAYS), *_OF_ERRORS.get(status, ())
             ),
             "content": {
                 "application/problem+json": {

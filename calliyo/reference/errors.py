@@ -177,6 +177,10 @@ _ALL: Final = (
     ),
     _http(413, "too_large", "A body has at most 1048576 bytes.", "Send fewer items in one request."),
     _http(
+        414, "uri_too_long", "The address with its query is too long.",
+        "An address has at most 8,190 bytes: ask in several requests.",
+    ),
+    _http(
         415, "unsupported_media_type", 'Unsupported media type "text/plain" in request.',
         "Say what the body is in `Content-Type`.",
     ),
@@ -184,6 +188,10 @@ _ALL: Final = (
         422, "idempotency_key_reused",
         "This Idempotency-Key was used for another body or query. Take a new one for each request.",
         "A repeat must be the same request; a new request needs a new key.",
+    ),
+    _http(
+        431, "headers_too_large", "There are too many headers, or one is too long.",
+        "At most 100 headers of 8,190 bytes are read.",
     ),
     _http(429, "rate_limited", "Too many requests; try again in 3 s.", _WAIT),
     _http(
