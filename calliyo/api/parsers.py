@@ -76,7 +76,7 @@ class MultiPartParser(UpstreamMultiPartParser):
         """The fields in the body; an uploaded file is a field whose value is its name."""
         _only_utf8(media_type, parser_context)
         parsed = super().parse(stream, media_type, parser_context)
-        if not parsed.data and not parsed.files and not _has_boundary(parser_context):
+        if not parsed.data and not parsed.files and not _is_empty_form(parser_context):
             raise MalformedBody("no_parts", "The body has no part of the form: look at its boundary.")
         form = FormData((str(name), [str(value) for value in values]) for name, values in parsed.data.lists())
         for name, files in parsed.files.lists():
@@ -91,11 +91,12 @@ class MultiPartParser(UpstreamMultiPartParser):
         return form
 
 
-def _has_boundary(context: Mapping[str, Any] | None) -> bool:
-    """Whether the form's boundary stands in the body; Django reads what has none as an empty form."""
+def _is_empty_form(context: Mapping[str, Any] | None) -> bool:
+    """Whether the body is a form without parts; Django also reads what is no form at all as an empty one."""
     request = (context or {})["request"]
     _, options = parse_header_parameters(request.META.get("CONTENT_TYPE", ""))
-    return f"--{options.get('boundary', '')}".encode() in request.body
+    body: bytes = request.body
+    return body.strip() in {b"", f"--{options.get('boundary', '')}--".encode()}
 
 
 def parse_json(body: bytes) -> Json:

@@ -221,7 +221,11 @@ def as_form(schema: Schema) -> Schema:
 def _in_a_form(schema: Schema) -> Schema:
     kind = schema.get("type")
     if kind == "boolean":
-        return {**schema, "type": ["boolean", "string"]}
+        words = {"type": "string", "enum": ["true", "false", "on", "off", "1", "0", "yes", "no"]}
+        return {
+            **{key: text for key, text in schema.items() if key != "type"},
+            "anyOf": [{"type": kind}, words],
+        }
     if kind == "array" and "anyOf" not in schema["items"]:
         items = {
             name: value for name, value in schema["items"].items() if name not in {"minLength", "pattern"}
