@@ -111,6 +111,22 @@ class KeyUsage(models.Model):
         return f"{self.day} key {self.api_key_id}: {self.calls} {self.access} {self.resource} {self.result}"
 
 
+class RecentCalls(models.Model):
+    """How many calls a key made in a quarter of an hour, kept for two days: for what is asked of the last hours."""
+
+    api_key_id = models.BigIntegerField()
+    quarter = models.BigIntegerField("quarters of an hour since 1970")
+    calls = models.PositiveBigIntegerField()
+
+    class Meta:
+        verbose_name_plural = "recent calls"
+        constraints = [models.UniqueConstraint(fields=["api_key_id", "quarter"], name="recent_calls_once")]
+        indexes = [models.Index(fields=["quarter"], name="recent_calls_by_quarter")]
+
+    def __str__(self) -> str:
+        return f"{self.quarter} key {self.api_key_id}: {self.calls}"
+
+
 class RefusedCall(models.Model):
     """One of the last calls of a key that were not served; the address without its query, which may hold secrets."""
 

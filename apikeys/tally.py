@@ -1,8 +1,8 @@
 """Counts calls in memory and writes them down every few seconds: no request waits for the database to be counted.
 
-One thread of each web process adds its counts to the rows of `KeyUsage` and appends to `RefusedCall`. A process that
-ends in good order writes what it has left; one that is killed loses what it counted since its last writing, `EVERY`
-seconds at most.
+One thread of each web process adds its counts to the rows of `KeyUsage` and `RecentCalls` and appends to
+`RefusedCall`. A process that ends in good order writes what it has left; one that is killed loses what it counted since
+its last writing, `EVERY` seconds at most.
 """
 
 import atexit
@@ -10,15 +10,15 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import structlog
 from django.db import Error, connection, transaction
 
-from apikeys.models import CallResult, KeyUsage, RefusedCall
+from apikeys.models import CallResult, KeyUsage, RecentCalls, RefusedCall
 from apikeys.scopes import Access
 from calliyo.models import Company
 
@@ -29,7 +29,7 @@ REFUSED_KEPT: Final = 100  # for each key
 BATCH: Final = 100  # rows of a statement; SQLite takes few parameters
 AT_EXIT: Final = 5.0  # seconds that a writing which is under way is waited for
 # A day begins on a quarter of an hour of UTC in every time zone that there is.
-_QUARTER: Final = 900
+QUARTER: Final = 900  # seconds
 
 
 class Call(NamedTuple):
@@ -62,7 +62,7 @@ class Tally:
         refused: RefusedCall | None = None,
     ) -> None:
         """Adds one call; `refused` is what is noted of it."""
-        call = Call(int(time.time()) // _QUARTER, api_key_id, resource, access, result)
+        call = Call(int(time.time()) // QUARTER, api_key_id, resource, access, result)
         with self._counting:
             self._calls[call] += 1
             if refused is not None:
@@ -128,29 +128,34 @@ def _write(calls: Counter[Call], refused: list[RefusedCall]) -> None:
         return
     zone = ZoneInfo(Company.current().time_zone)
     days: Counter[tuple[int, date, str, str, str]] = Counter()
+    quarters: Counter[tuple[int, int]] = Counter()
     for call, count in calls.items():
-        day = datetime.fromtimestamp(call.quarter * _QUARTER, UTC).astimezone(zone).date()
+        day = datetime.fromtimestamp(call.quarter * QUARTER, UTC).astimezone(zone).date()
         days[call.api_key_id, day, call.resource, call.access.value, call.result.value] += count
-    # All processes lock their rows in the same order.
-    rows = [(*which, count) for which, count in sorted(days.items())]
+        quarters[call.api_key_id, call.quarter] += count
     with transaction.atomic():
-        for start in range(0, len(rows), BATCH):
-            _add(rows[start : start + BATCH])
+        _add(KeyUsage, ("api_key_id", "day", "resource", "access", "result"), days)
+        _add(RecentCalls, ("api_key_id", "quarter"), quarters)
         RefusedCall.objects.bulk_create(refused, batch_size=BATCH)
     _forget_older({call.api_key_id for call in refused})
 
 
-def _add(rows: list[tuple[int, date, str, str, str, int]]) -> None:
+def _add(
+    model: type[KeyUsage | RecentCalls], named_by: tuple[str, ...], counts: Mapping[tuple[Any, ...], int]
+) -> None:
     """Adds to the rows that are there, makes the others: `bulk_create` could only replace."""
-    table = KeyUsage._meta.db_table
-    values = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(rows))
-    sql = f"""
-        INSERT INTO {table} (api_key_id, day, resource, access, result, calls) VALUES {values}
-        ON CONFLICT (api_key_id, day, resource, access, result)
-        DO UPDATE SET calls = {table}.calls + excluded.calls
-    """  # noqa: S608 (the table's own name)
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [value for row in rows for value in row])
+    table, columns = model._meta.db_table, ", ".join(named_by)
+    # All processes lock their rows in the same order.
+    rows = [(*which, count) for which, count in sorted(counts.items())]
+    row = f"({', '.join(['%s'] * (len(named_by) + 1))})"
+    for start in range(0, len(rows), BATCH):
+        batch = rows[start : start + BATCH]
+        sql = f"""
+            INSERT INTO {table} ({columns}, calls) VALUES {", ".join([row] * len(batch))}
+            ON CONFLICT ({columns}) DO UPDATE SET calls = {table}.calls + excluded.calls
+        """  # noqa: S608 (the table's own names)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [value for values in batch for value in values])
 
 
 def _forget_older(api_key_ids: Iterable[int]) -> None:

@@ -2,15 +2,20 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from django.db.models import QuerySet, Sum
+from django.db.models import F, Max, QuerySet, Sum
 from django.utils import timezone
 
-from apikeys.models import APIKey, CallResult, KeyUsage, RefusedCall
+from apikeys.models import APIKey, CallResult, KeyUsage, RecentCalls, RefusedCall
 from apikeys.scopes import Access
+from apikeys.tally import QUARTER
 from calliyo.models import Company
+
+HOURS: Final = 24
+QUARTERS_AN_HOUR: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +84,36 @@ def calls_of_keys(key_ids: Collection[int], days: int = 1) -> dict[int, Calls]:
     for key_id, result, calls in of_them.values_list("api_key_id", "result").annotate(calls=Sum("calls")):
         by_key[key_id][result] = calls
     return {key_id: _calls(results) for key_id, results in by_key.items()}
+
+
+def hourly_calls(key_ids: Collection[int], now: datetime) -> dict[int, list[int]]:
+    """The calls of each of these keys in the last 24 hours, an hour a number, oldest first; one statement."""
+    first = quarter_of(now) - HOURS * QUARTERS_AN_HOUR + 1
+    hour = (F("quarter") - first) / QUARTERS_AN_HOUR
+    recent = RecentCalls.objects.filter(api_key_id__in=key_ids, quarter__gte=first).order_by()
+    by_key = {key_id: [0] * HOURS for key_id in key_ids}
+    for key_id, number, calls in recent.values_list("api_key_id", hour).annotate(calls=Sum("calls")):
+        by_key[key_id][min(number, HOURS - 1)] += calls
+    return by_key
+
+
+def calls_in_the_last_hour(key: APIKey, now: datetime) -> int:
+    """The calls since an hour ago, from the quarter of an hour on in which that was."""
+    since = quarter_of(now) - QUARTERS_AN_HOUR
+    recent = RecentCalls.objects.filter(api_key_id=key.pk, quarter__gte=since)
+    return recent.aggregate(calls=Sum("calls"))["calls"] or 0
+
+
+def last_days_of_use(key: APIKey) -> dict[tuple[str, str], date]:
+    """The last day on which a call was served, by resource (its path below `/public`) and access."""
+    served = KeyUsage.objects.filter(api_key_id=key.pk, result=CallResult.OK).order_by()
+    found = served.values_list("resource", "access").annotate(last=Max("day"))
+    return {(resource, access): last for resource, access, last in found}
+
+
+def quarter_of(moment: datetime) -> int:
+    """The quarter of an hour that a moment lies in, as `RecentCalls` counts them."""
+    return int(moment.timestamp()) // QUARTER
 
 
 def refused_calls(key: APIKey) -> list[RefusedCall]:

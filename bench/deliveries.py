@@ -1,24 +1,34 @@
 """Deliveries a second, from the row in the database to the recorded answer, beside what others do with the same bodies.
 
 The rivals take turns: a bare loop over one `requests.Session`, a Celery task a delivery, and the engine in one worker
-process with one endpoint and with a hundred.
+process with one endpoint and with a hundred, and in two processes.
+
+What a second worker brings is limited by the machine: receiver, PostgreSQL and the workers share its cores, and a core
+that one of them uses is none to the others. So "two workers, times one" is told beside two limits of the same run:
+- two such loops in two processes, times one: what a second process brings here that has the receiver beside it and
+  no database at all. The share of it is the figure that allows for the receiver.
+- what the cores have room for: their number over the processor time that worker, PostgreSQL and receiver together use
+  for one delivery, over one worker's rate. More than that no second worker could bring, however the work is shared.
 """
 
+import multiprocessing
 import os
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
 import requests
 from celery import Celery
+from django.db import connection
 
 from bench.backlog import TYPE, carried_out, forget, new_webhooks, payload, wait_for_receiver
 from bench.baseline.app import deliver
 from bench.baseline.models import PlainDelivery, make_tables
-from bench.processes import process, workers
+from bench.processes import cpu_seconds, parent_of, process, workers
 from bench.timing import Figure, interleaved, ratios
 from tests.servers import free_port
 from webhooks.delivery.target import Target
@@ -31,6 +41,10 @@ ENGINE = 2000 if QUICK else 6000
 LOOP = 500 if QUICK else 1500
 WARM_UP = 5.0
 BASELINE = 150 if QUICK else 500
+LOOP_ALONE = "requests.Session loop, nothing recorded"
+TWO_LOOPS = "two Session loops in two processes"
+ONE_WORKER = "engine, a hundred endpoints"
+TWO_WORKERS = "engine, a hundred endpoints, two workers"
 BASELINE_WORKER = (
     *("celery", "--app", "bench.baseline.app", "worker", "--concurrency", "1", "--queues", "baseline"),
     *("--without-gossip", "--without-mingle", "--loglevel", "WARNING", "--hostname", "baseline@%h"),
@@ -57,6 +71,13 @@ def session_loop(address: str, secret: str) -> float:
             )
             session.post(target.url, data=body, headers=headers, timeout=15).raise_for_status()
         return LOOP / (time.perf_counter() - before)
+
+
+def two_session_loops(pool: ProcessPoolExecutor, address: str, secret: str) -> float:
+    """The same loop in two processes at once, to the same receiver; both together."""
+    before = time.perf_counter()
+    list(pool.map(session_loop, [address] * 2, [secret] * 2))
+    return 2 * LOOP / (time.perf_counter() - before)
 
 
 def task_each(address: str, secret: str, app: Celery) -> float:
@@ -104,21 +125,51 @@ def beside_another_worker(webhooks: list[Webhook]) -> float:
         return engine(webhooks)
 
 
+class Costs:
+    """Processor time of one delivery, in microseconds, by who used it."""
+
+    def __init__(self, **pids: int) -> None:
+        self._pids = pids
+        self.microseconds: dict[str, list[float]] = {name: [] for name in pids}
+
+    def of(self, work: Callable[[], float]) -> float:
+        """What `work` gives, while the processes' time is told by the kernel's ticks of a hundredth of a second."""
+        before = {name: cpu_seconds(pid) for name, pid in self._pids.items()}
+        rate = work()
+        for name, pid in self._pids.items():
+            self.microseconds[name].append((cpu_seconds(pid) - before[name]) / ENGINE * 1e6)
+        return rate
+
+
+def database_server() -> int:
+    """The process of which PostgreSQL's others are children; this one where the database is in the processes."""
+    if connection.vendor != "postgresql":
+        return os.getpid()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return parent_of(cursor.fetchone()[0])
+
+
 def measure() -> dict[str, Any]:
     address, secret = f"http://127.0.0.1:{free_port()}", generate_secret()
     make_tables()
     with ExitStack() as stack:
-        stack.enter_context(process("bench.fast_receiver", address.rpartition(":")[2]))
+        connection.close()  # nothing to share with what is forked
+        pool = stack.enter_context(ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")))
+        pool.submit(os.getpid).result()  # forks both
+        receiver = stack.enter_context(process("bench.fast_receiver", address.rpartition(":")[2]))
         wait_for_receiver(address)
         one, hundred = new_webhooks(address, "fast", 1), new_webhooks(address, "fast", 100)
         stack.enter_context(process(*BASELINE_WORKER))
-        stack.enter_context(workers())
+        [worker] = stack.enter_context(workers())
+        costs = Costs(worker=worker, database=database_server(), receiver=receiver.pid)
         rivals: dict[str, Callable[[], float]] = {
-            "requests.Session loop, nothing recorded": lambda: session_loop(address, secret),
+            LOOP_ALONE: lambda: session_loop(address, secret),
             "a Celery task each, requests.post": lambda: task_each(address, secret, deliver.app),
             "engine, one endpoint": lambda: engine(one),
-            "engine, a hundred endpoints": lambda: engine(hundred),
-            "engine, a hundred endpoints, two workers": lambda: beside_another_worker(hundred),
+            ONE_WORKER: lambda: costs.of(lambda: engine(hundred)),
+            TWO_WORKERS: lambda: beside_another_worker(hundred),
+            TWO_LOOPS: lambda: two_session_loops(pool, address, secret),
             "bare socket, one request after another": lambda: receivers_limit(address),
         }
         said = interleaved(rivals, rounds=ROUNDS)
@@ -133,5 +184,29 @@ def measure() -> dict[str, Any]:
                 "times_baseline": ratios(values, plain).as_dict(),
             }
             for name, values in said.items()
+        },
+        "two_workers": two_workers(said, costs.microseconds),
+    }
+
+
+def two_workers(
+    said: Mapping[str, list[float]], microseconds: Mapping[str, Sequence[float]]
+) -> dict[str, dict[str, float]]:
+    """What a second worker brings, beside what a second process can bring here."""
+    times_one = [two / one for two, one in zip(said[TWO_WORKERS], said[ONE_WORKER], strict=True)]
+    loops = [two / one for two, one in zip(said[TWO_LOOPS], said[LOOP_ALONE], strict=True)]
+    cores = len(os.sched_getaffinity(0)) * 1e6
+    used = [sum(parts) for parts in zip(*microseconds.values(), strict=True)][
+        1:
+    ]  # without the round that warms up
+    room = [cores / each / rate for each, rate in zip(used, said[ONE_WORKER], strict=True)]
+    return {
+        "times one": Figure.of(times_one).as_dict(),
+        "two loops, times one loop": Figure.of(loops).as_dict(),
+        "share of what two loops bring": ratios(times_one, loops).as_dict(),
+        "times one that the cores have room for": Figure.of(room).as_dict(),
+        **{
+            f"µs of processor time a delivery, {name}": Figure.of(list(values[1:])).as_dict()
+            for name, values in microseconds.items()
         },
     }

@@ -39,6 +39,22 @@ def workers(count: int = 1, *, name: str = "bench", **environment: str) -> Itera
         ]
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time of the process and those that it started, ended ones that it has waited for included."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0  # ended just now: its parent has it
+    own = sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+    return own + sum(cpu_seconds(int(child)) for child in children)
+
+
+def parent_of(pid: int) -> int:
+    """The process that started it."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def memory_of(pid: int) -> float:
     """Megabytes that the process and those it forked hold in memory, shared pages counted in each."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -1,16 +1,71 @@
-"""Calliyo's addresses, and the bare view that the list is measured against."""
+"""Calliyo's addresses, and those of the views that its list is measured against; all under the same middleware."""
 
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
+from rest_framework.request import Request
 
+from apikeys.callers import Caller
+from apikeys.models import APIKey
+from apikeys.scopes import Scope
+from bench.baseline.rest import FlatList, PlainList
 from calliyo import urls
+from calliyo.actor import SYSTEM
+from leads.api.leads import LeadViewSet
 
 handler404 = urls.handler404
-body = b""  # what the list answers, set before the view is measured
+BODY_KEPT_IN = "bench-body"  # a file in the data folder; written before the view is asked
+
+_SQL = """
+    SELECT l.id, l.version, l.first_name, l.last_name, l.phone, l.email, l.status_id, s.name, l.owner_id,
+        l.campaign_id, l.source, ARRAY(SELECT t.name FROM leads_leadtag lt JOIN leads_tag t ON t.id = lt.tag_id
+        WHERE lt.lead_id = l.id), l.created_at, l.updated_at, l.converted_at
+    FROM leads_lead l JOIN leads_leadstatus s ON s.id = l.status_id ORDER BY l.id DESC LIMIT 51
+"""
+_NAMES = (
+    "id", "version", "first_name", "last_name", "phone", "email", "status_id", "status", "owner_id", "campaign_id",
+    "source", "tags", "created_at", "updated_at", "converted_at",
+)  # fmt: skip
+
+
+@cache
+def _body() -> bytes:
+    return Path(settings.DATA_DIR, BODY_KEPT_IN).read_bytes()
 
 
 def bare(_request: HttpRequest) -> HttpResponse:
-    return HttpResponse(body, content_type="application/json")
+    """The bytes of Calliyo's list, and no work for them."""
+    return HttpResponse(_body(), content_type="application/json")
 
 
-urlpatterns = [*urls.urlpatterns, path("bench/bare", bare)]
+def bare_sql(_request: HttpRequest) -> HttpResponse:
+    """The rows of the list by one statement written by hand, for everybody: no token, no limit, no filters."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SQL)
+        rows = [dict(zip(_NAMES, row, strict=True)) for row in cursor.fetchall()]
+    return HttpResponse(orjson.dumps({"results": rows}), content_type="application/json")
+
+
+class OpenList(LeadViewSet):
+    """Calliyo's list without token, scope and rate limit."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self.format_kwarg = None
+        request.auth = Caller(key=APIKey(pk=0), actor=SYSTEM, scopes=frozenset(Scope))
+        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
+
+
+urlpatterns = [
+    *urls.urlpatterns,
+    path("bench/bare", bare),
+    path("bench/sql", bare_sql),
+    path("bench/flat", FlatList.as_view()),
+    path("bench/rest", PlainList.as_view()),
+    path("bench/open", OpenList.as_view({"get": "list"}, detail=False)),
+]

@@ -43,6 +43,7 @@ def logging_config(*, json: bool) -> None:
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structlog"}},
             "root": {"handlers": ["stderr"], "level": "INFO"},
             "loggers": {
+                "axes": {"level": "WARNING"},
                 "celery": {"level": "WARNING"},
                 "kombu": {"level": "WARNING"},
                 "django.request": {"level": "ERROR"},

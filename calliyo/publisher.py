@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 TASK = "webhooks.poke"
 EXPIRES = 60.0  # seconds; sweeps were there long before
 LEAST_GAP = 0.02  # seconds between two messages; the first of a burst goes at once, the rest are joined
+IN_ONE_MESSAGE = 8
+"""So many ids go in one message at most: a worker takes a message whole, and many webhooks are work for all workers."""
 PAUSE_AFTER_FAILURE = 1.0
 BETWEEN_COMPLAINTS = 60.0
 FLUSH_AT_EXIT = 0.2
@@ -60,7 +62,8 @@ class Publisher:
                 self._busy = True
             pause = LEAST_GAP
             try:
-                self._send(ids)
+                for start in range(0, len(ids), IN_ONE_MESSAGE):
+                    self._send(ids[start : start + IN_ONE_MESSAGE])
             except Exception as error:  # noqa: BLE001 (whatever a driver raises: this thread outlives it)
                 self._complain(error)
                 pause = PAUSE_AFTER_FAILURE

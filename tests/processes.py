@@ -215,7 +215,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer.body)
 
-    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 (http.server looks for these names)
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 (http.server looks for these names)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Tests look at `requests`."""

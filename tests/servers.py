@@ -33,6 +33,12 @@ def free_port() -> int:
         return port
 
 
+def listens(port: int) -> bool:
+    """Whether somebody listens on this port of the loopback address."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def program(name: str, package: str, *, beside: str = "") -> str:
     """Where `name` is; `beside` is a pattern of folders that are not on the path (Debian's PostgreSQL)."""
     found = shutil.which(name)
@@ -73,9 +79,8 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], name: str) -> None:
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"{name} ended with status {process.returncode} before it listened.")
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if listens(port):
+            return
         time.sleep(0.05)
     raise RuntimeError(f"{name} did not listen within {PATIENCE:.0f} s.")
 

@@ -266,6 +266,17 @@ class Delivery(models.Model):
                 name="delivery_not_sent",
                 condition=Q(state__in=["missed", "withheld", "cancelled"]),
             ),
+            # What people filter the log by (`webhooks.delivery_log`). Entered once, when a delivery has ended.
+            models.Index(
+                fields=["webhook", "type", "state", "id"],
+                name="delivery_ended",
+                condition=~Q(state="waiting"),
+            ),
+            models.Index(
+                fields=["webhook", "lead_id", "id"],
+                name="delivery_ended_of_lead",
+                condition=~Q(state="waiting"),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -306,6 +317,58 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} of delivery {self.delivery_id}"
+
+
+class AttemptOutcome(models.TextChoices):
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    GAVE_UP = "gave_up"
+    """Said beside `failed`: there is no further attempt."""
+
+
+class QuarterHour(models.Model):
+    """What came of a webhook's attempts in fifteen minutes: written and read by `webhooks.last_day`.
+
+    `band` says how long they took: an exponent, so that a few rows hold any number of attempts.
+    """
+
+    webhook = models.ForeignKey(
+        Webhook, on_delete=models.CASCADE, related_name="quarters", db_constraint=False, db_index=False
+    )
+    begins_at = MomentField(db_index=True)
+    outcome = models.CharField(max_length=9, choices=AttemptOutcome.choices)
+    band = models.PositiveSmallIntegerField()
+    attempts = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["webhook", "begins_at", "outcome", "band"], name="quarter_hour_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.attempts} {self.outcome} to webhook {self.webhook_id} from {self.begins_at}"
+
+
+class ResendOrder(models.Model):
+    """Somebody's wish to send again what failed, where it is too much for one request: `webhooks.resending`.
+
+    Kept until all is queued, so that a process that dies only delays it.
+    """
+
+    webhook = models.ForeignKey(
+        Webhook, on_delete=models.CASCADE, related_name="resend_orders", db_constraint=False
+    )
+    since = MomentField(help_text="what failed at this moment or later")
+    up_to = models.BigIntegerField("the last delivery that was there when it was ordered")
+    events = models.PositiveBigIntegerField("how many were to be sent again")
+    queued = models.PositiveBigIntegerField(default=0)
+    ordered_at = MomentField()
+    worked_on_until = MomentField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.queued} of {self.events} to webhook {self.webhook_id}"
 
 
 class Tally(models.Model):

@@ -4,7 +4,7 @@ First choose, then count, then do. Deliveries are queued in batches, each a tran
 row is locked no longer than the engine can wait. So don't call `replay` within a transaction of many others.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -90,8 +90,11 @@ def deliveries(webhook: Webhook, ids: Collection[int]) -> Choice:
     return Choice(webhook=webhook, what="deliveries", events=events)
 
 
-def failed(webhook: Webhook, *, since: datetime | None = None) -> Choice:
-    """What has failed (since then), and was not sent again with success, or is on its way."""
+def failed(webhook: Webhook, *, since: datetime | None = None, up_to: int | None = None) -> Choice:
+    """What has failed (since then), and was not sent again with success, or is on its way.
+
+    `up_to`: of the deliveries that there were up to this one, so that what fails again is not chosen again.
+    """
     later = Delivery.objects.filter(
         webhook_id=webhook.pk,
         event_id=OuterRef("event_id"),
@@ -101,6 +104,8 @@ def failed(webhook: Webhook, *, since: datetime | None = None) -> Choice:
     ended = Delivery.objects.filter(~Exists(later), webhook_id=webhook.pk, state=DeliveryState.FAILED)
     if since is not None:
         ended = ended.filter(finished_at__gte=since)
+    if up_to is not None:
+        ended = ended.filter(pk__lte=up_to)
     ended = ended.order_by()
     gone = ended.filter(~Exists(Event.objects.filter(pk=OuterRef("event_id")))).count()
     events = Event.objects.filter(pk__in=ended.values("event_id"))
@@ -132,16 +137,29 @@ def replay(choice: Choice) -> int:
 
     Raises `WebhookIsOff`.
     """
+    ids = _ids(choice)
+    note(choice, len(ids))
+    return sum(_batches(choice.webhook.pk, ids))
+
+
+def queue_in_batches(choice: Choice) -> Iterator[int]:
+    """As `replay`, with nothing in the audit (see `note`): how many of each batch were queued, when it is committed."""
+    yield from _batches(choice.webhook.pk, _ids(choice))
+
+
+def _ids(choice: Choice) -> list[int]:
     give_positions()
-    webhook = choice.webhook
-    events = _not_on_their_way(choice).filter(type__in=_allowed(webhook), position__isnull=False)
-    ids = list(events.order_by("position").values_list("pk", flat=True))
-    _note(choice, len(ids))
-    return sum(_queue(webhook.pk, ids[start : start + BATCH]) for start in range(0, len(ids), BATCH))
+    events = _not_on_their_way(choice).filter(type__in=_allowed(choice.webhook), position__isnull=False)
+    return list(events.order_by("position").values_list("pk", flat=True))
+
+
+def _batches(webhook_id: int, ids: Sequence[int]) -> Iterator[int]:
+    return (_queue(webhook_id, ids[start : start + BATCH]) for start in range(0, len(ids), BATCH))
 
 
 @unit_of_work
-def _note(choice: Choice, events: int) -> None:
+def note(choice: Choice, events: int) -> None:
+    """Writes into the audit what is about to be queued; raises `WebhookIsOff`."""
     if not Webhook.objects.filter(pk=choice.webhook.pk, active=True).exists():
         raise _is_off()
     key = choice.webhook.api_key

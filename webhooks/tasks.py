@@ -2,8 +2,9 @@
 
 from celery import shared_task
 
-from webhooks import backlog, chores, notices, pruning
+from webhooks import backlog, chores, last_day, notices, pruning, resending
 from webhooks.delivery import worker
+from webhooks.delivery.clock import database_now
 
 
 @shared_task(name="webhooks.poke", ignore_result=True)
@@ -16,12 +17,14 @@ def poke(webhook_ids: list[int]) -> None:
 def clean_up() -> None:
     """What deleted and turned-off webhooks have left behind, secrets whose overlap is over, notices that are owed.
 
-    And a line on what waits, for those who watch the log.
+    And what people ordered to be sent again, where it was too much for one request; and a line on what waits, for
+    those who watch the log.
     """
     chores.delete_leftovers()
     chores.mark_missed()
     chores.forget_previous_secrets()
     notices.send_owed()
+    resending.carry_on()
     backlog.tell()
 
 
@@ -29,3 +32,4 @@ def clean_up() -> None:
 def prune() -> None:
     """What is older than the company keeps; goes on at the next call where it is much."""
     pruning.prune(longest=pruning.LONGEST)
+    last_day.forget_old(database_now())

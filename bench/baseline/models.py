@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Self
 
+from django.conf import settings
 from django.db import connection, models
 
 
@@ -44,7 +45,23 @@ class PlainLog(models.Model):
         return f"{self.status} after {self.milliseconds:.0f} ms"
 
 
+class PlainToken(models.Model):
+    """As `rest_framework.authtoken` has it."""
+
+    key = models.CharField(max_length=100, primary_key=True)
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    created = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[models.Manager[Self]] = models.Manager()
+
+    class Meta:
+        app_label = "bench"
+
+    def __str__(self) -> str:
+        return self.key[:9]
+
+
 def make_tables() -> None:
     with connection.schema_editor() as editor:
-        editor.create_model(PlainDelivery)
-        editor.create_model(PlainLog)
+        for model in (PlainDelivery, PlainLog, PlainToken):
+            editor.create_model(model)

@@ -175,13 +175,18 @@ def members(problem: Problem) -> dict[str, object]:
     return {
         **problem.extra,
         "type": f"{settings.BASE_URL}/public/docs#{problem.code}",
-        "title": _TITLES.get(problem.code, HTTPStatus(problem.status).phrase),
+        "title": title_of(problem.code, problem.status),
         "status": problem.status,
         "code": problem.code,
         "detail": problem.detail,
         "errors": problem.errors,
         "request_id": current_request_id(),
     }
+
+
+def title_of(code: str, status: int) -> str:
+    """What a code means, in a few words; for one without words of its own, what its HTTP status means."""
+    return _TITLES.get(code) or HTTPStatus(status).phrase
 
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpResponse:

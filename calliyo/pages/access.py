@@ -15,6 +15,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
+from django_htmx.middleware import HtmxDetails
 
 from calliyo.pages import held
 from calliyo.pages.login import ask_for_login
@@ -30,6 +31,7 @@ class AdminRequest(HttpRequest):
     """A request that `settings_view` let through: its user is a company admin."""
 
     user: User
+    htmx: HtmxDetails
     # Whether what was typed before a login is shown again: nothing is done with it yet.
     is_held: bool
 
@@ -46,6 +48,11 @@ def is_company_admin(user: AbstractBaseUser | AnonymousUser) -> bool:
 def api_tab_address() -> str:
     """The API tab, without anything open over it."""
     return f"{reverse('pages:settings')}?tab=api"
+
+
+def row_address(key_id: int) -> str:
+    """The page of the list that this key is on, at its row."""
+    return f"{api_tab_address()}&at={key_id}#key-{key_id}"
 
 
 def panel_address(key_id: int, panel: str) -> str:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from calliyo.pages.api_tab import keys, minting, scopes, webhooks
+from calliyo.pages.api_tab import deliveries, keys, minting, scopes, webhooks
 from calliyo.pages.login import LoginToGoOn
 from calliyo.pages.views import settings_page
 
@@ -27,5 +27,18 @@ urlpatterns = [
     path("settings/api/webhooks/<int:webhook_id>/off", webhooks.turn_webhook_off, name="turn-webhook-off"),
     path("settings/api/webhooks/<int:webhook_id>/delete", webhooks.delete_webhook, name="delete-webhook"),
     path("settings/api/webhooks/<int:webhook_id>/secret", webhooks.show_secret, name="show-secret"),
+    path(
+        "settings/api/webhooks/<int:webhook_id>/deliveries",
+        deliveries.live_deliveries,
+        name="live-deliveries",
+    ),
+    path(
+        "settings/api/webhooks/<int:webhook_id>/resend",
+        deliveries.resend_deliveries,
+        name="resend-deliveries",
+    ),
+    path(
+        "settings/api/webhooks/<int:webhook_id>/resend-failed", deliveries.resend_failed, name="resend-failed"
+    ),
     path("settings/api/webhooks/<int:webhook_id>/test", webhooks.send_test_event, name="send-test-event"),
 ]

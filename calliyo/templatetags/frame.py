@@ -59,6 +59,12 @@ def when(moment: datetime | None) -> str | SafeString:
     )
 
 
+@register.filter
+def thousands(number: int) -> str:
+    """A number as people read it: 1,204."""
+    return f"{number:,}"
+
+
 def _entries(request: HttpRequest) -> Iterator[Entry]:
     for label, model in _PLACES:
         if admin.site.is_registered(model) and request.user.has_perm(f"leads.view_{model._meta.model_name}"):

@@ -9,7 +9,7 @@ from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.paginator import Paginator
 from django.db import IntegrityError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.db.models.deletion import ProtectedError
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -19,12 +19,10 @@ from typing_extensions import override
 
 from calliyo.errors import DomainError
 from calliyo.unit_of_work import unit_of_work
-from leads.operations.company import company_region
-from leads.phones import PhoneRefused, country_code, to_e164
+from leads.phone_search import phone_condition
 
 log = structlog.get_logger(__name__)
 MOST_COUNTED = 5_000
-FEWEST_DIGITS = 4
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
@@ -223,20 +221,3 @@ def refusal_text(refusal: DomainError | ProtectedError) -> str:
     if isinstance(refusal, DomainError):
         return refusal.detail
     return "It can't be deleted: other records still refer to it."
-
-
-def phone_condition(text: str, path: str) -> Q | None:
-    """The rows whose phone at `path` is, or begins with, what was typed; none when that is no phone."""
-    region = company_region()
-    try:
-        return Q(**{path: to_e164(text, region=region)})
-    except PhoneRefused:
-        pass  # not a whole number: perhaps its first digits
-    digits = "".join(character for character in text if character not in " -.()")
-    if not digits.removeprefix("+").isdecimal() or len(digits) < FEWEST_DIGITS:
-        return None
-    start = digits if digits.startswith("+") else f"+{country_code(region)}{digits.lstrip('0')}"
-    # The range lets the index find them, in whatever order the database sorts text; the rest is exact.
-    found = Q(**{f"{path}__startswith": start, f"{path}__gte": start})
-    after = f"+{int(start[1:]) + 1}"
-    return found & Q(**{f"{path}__lt": after}) if len(after) == len(start) else found

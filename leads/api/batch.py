@@ -126,6 +126,7 @@ class Batch:
         if self._reception.on_duplicate == OnDuplicate.UPDATE:
             hold_leads(leads=known.leads(), owners=_owners(checked.values()))
         new: dict[int, dict[str, Any]] = {}
+        later: list[int] = []
         repeats: list[tuple[int, dict[str, Any]]] = []
         for index, values in checked.items():
             if not known.knows(values):
@@ -137,10 +138,15 @@ class Batch:
                 repeats.append((lead_id, values))
                 self._results[index] = SILENCE
                 continue
-            self._take_new(new)
+            if self._reception.on_duplicate != OnDuplicate.UPDATE:
+                later.append(index)  # it writes nothing, so that nothing is told by its turn
+                continue
+            self._take_new(_by_phone(new))
             new = {}
             self._take_one(index, values)
-        self._take_new(new)
+        self._take_new(_by_phone(new))
+        for index in later:
+            self._take_one(index, checked[index])
         if repeats:
             self._reception.take_known(repeats)
         return [self._results[index] for index in range(len(items))]
@@ -178,6 +184,11 @@ class Batch:
             self._results[index] = self._reception.take(values)
         except _OF_ONE_ITEM as error:
             self._results[index] = error
+
+
+def _by_phone(new: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """In one order for all, also of the halves: batches of the same leads wait for each other, and none dies."""
+    return dict(sorted(new.items(), key=lambda item: item[1]["phone"]))
 
 
 def _owners(items: Iterable[dict[str, Any]]) -> set[int]:

@@ -10,6 +10,7 @@ from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact
 
 from calliyo.fields import MomentField
+from calliyo.indexes import WordsIndex
 from calliyo.unit_of_work import UnitOfWork
 from leads.models.base import Resource
 from leads.models.lead import Lead
@@ -69,9 +70,12 @@ class Call(Resource):
         indexes = [
             models.Index(fields=["lead", "started_at", "id"], name="call_by_lead"),
             models.Index(fields=["agent", "id"], name="call_by_agent"),
+            models.Index(fields=["status", "id"], name="call_by_status"),
             models.Index(fields=["started_at", "id"], name="call_by_started_at"),
+            models.Index(fields=["ended_at", "id"], name="call_by_ended_at"),
             models.Index(fields=["updated_at", "id"], name="call_by_updated_at"),
             models.Index(fields=["created_at", "id"], name="call_by_created_at"),
+            WordsIndex(fields=["note"], name="call_by_words"),
         ]
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from calliyo.fields import MomentField
+from calliyo.indexes import WordsIndex
 from leads.models.base import Resource
 from leads.models.lead import Lead
 from leads.models.user import User
@@ -41,8 +42,14 @@ class FollowUp(Resource):
             models.Index(
                 fields=["due_at", "id"], name="follow_up_open_by_due_at", condition=Q(resolved_at=None)
             ),
+            models.Index(
+                fields=["resolved_at", "id"],
+                name="follow_up_by_resolved_at",
+                condition=Q(resolved_at__isnull=False),
+            ),
             models.Index(fields=["updated_at", "id"], name="follow_up_by_updated_at"),
             models.Index(fields=["created_at", "id"], name="follow_up_by_created_at"),
+            WordsIndex(fields=["note"], name="follow_up_by_words"),
         ]
 
     def __str__(self) -> str:

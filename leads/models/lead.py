@@ -11,6 +11,7 @@ from django.db.models.functions import Coalesce, Upper
 from django.db.models.lookups import Exact
 
 from calliyo.fields import MomentField
+from calliyo.indexes import WordsIndex
 from calliyo.unit_of_work import UnitOfWork
 from leads.models.base import Resource
 from leads.models.campaign import Campaign
@@ -89,6 +90,12 @@ class Lead(Resource):
                 name="lead_by_converted_at",
                 condition=Q(converted_at__isnull=False),
             ),
+            # Few leads have order facts, so these cost the others nothing.
+            *(
+                models.Index(fields=[fact, "id"], name=f"lead_by_{fact}", condition=~Q(**{fact: ""}))
+                for fact in ("plan", "payment_status", "currency")
+            ),
+            WordsIndex(fields=["first_name", "last_name", "email"], name="lead_by_words"),
         ]
 
     def __str__(self) -> str:

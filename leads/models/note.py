@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from calliyo.fields import ActorTypeField
+from calliyo.indexes import WordsIndex
 from leads.models.base import Resource
 from leads.models.lead import Lead
 
@@ -26,6 +27,7 @@ class Note(Resource):
             models.Index(fields=["lead", "id"], name="note_by_lead"),
             models.Index(fields=["updated_at", "id"], name="note_by_updated_at"),
             models.Index(fields=["created_at", "id"], name="note_by_created_at"),
+            WordsIndex(fields=["text"], name="note_by_words"),
         ]
 
     def __str__(self) -> str:

@@ -86,7 +86,8 @@ def _known(values: NewLead, api_key_id: int) -> Lead | None:
 def create_leads(*, values: Sequence[NewLead], may_create_tags: bool, api_key_id: int) -> list[Lead]:
     """New leads as `create_lead` makes them, in a few statements for all; all of them, or none.
 
-    Phones are in E.164. Raises what `create_lead` raises; an IntegrityError where a phone or external id is taken.
+    Phones are in E.164, and in their order, so that rivals with the same leads wait for each other. Raises what
+    `create_lead` raises; an IntegrityError where a phone or external id is taken.
     """
     tags = find_tags(
         names=[name for one in values for name in one.get("tags", ())], may_create=may_create_tags
@@ -114,10 +115,12 @@ def create_leads(*, values: Sequence[NewLead], may_create_tags: bool, api_key_id
         for lead, one in zip(leads, values, strict=True)
         for key in dict.fromkeys(name.lower() for name in one.get("tags", ()))
     )
-    named = [(lead, one.get("external_id")) for lead, one in zip(leads, values, strict=True)]
-    ExternalId.objects.bulk_create(
-        ExternalId(lead=lead, api_key_id=api_key_id, value=value) for lead, value in named if value
-    )
+    external_ids = [
+        ExternalId(lead=lead, api_key_id=api_key_id, value=value)
+        for lead, one in zip(leads, values, strict=True)
+        if (value := one.get("external_id"))
+    ]
+    ExternalId.objects.bulk_create(sorted(external_ids, key=lambda one: one.value))
     record(ActivityKind.CREATED, {lead.pk: {"source": lead.source} for lead in leads})
     return leads
 

@@ -40,7 +40,9 @@ def find_tags(*, names: Iterable[str], may_create: bool) -> list[Tag]:
     unknown = [name for key, name in wanted.items() if key not in found]
     if unknown and not may_create:
         raise UnknownTag(f"There is no tag {unknown[-1]!r}.")
-    for name in unknown:
+    for name in sorted(
+        unknown, key=str.lower
+    ):  # in the order of all who make them: rivals wait, and don't die
         found[name.lower()] = _found_or_created(name)
     tags = [found[key] for key in reversed(wanted)]
     return list(dict.fromkeys(tags))

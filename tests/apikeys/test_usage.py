@@ -9,12 +9,21 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from apikeys import tally
-from apikeys.models import APIKey, CallResult, KeyUsage, RefusedCall
+from apikeys.models import APIKey, CallResult, KeyUsage, RecentCalls, RefusedCall
 from apikeys.operations import deactivate_key, delete_key, set_expiry
 from apikeys.retention import PrunedUsage, prune_usage
 from apikeys.scopes import Access
 from apikeys.tally import REFUSED_KEPT, TALLY, Tally
-from apikeys.usage import Calls, calls_of_keys, daily_usage, refused_calls, usage_by_resource
+from apikeys.usage import (
+    Calls,
+    calls_in_the_last_hour,
+    calls_of_keys,
+    daily_usage,
+    hourly_calls,
+    last_days_of_use,
+    refused_calls,
+    usage_by_resource,
+)
 from calliyo.models import Company
 from tests.clients import public_client
 
@@ -100,9 +109,56 @@ def test_many_keys_are_written_in_a_few_statements(db, django_assert_max_num_que
     Company.current()
     for key_id in range(250):
         TALLY.count(key_id, "leads", Access.READ, CallResult.OK)
-    with django_assert_max_num_queries(1 + 2 + 3):  # the company, a savepoint, and a hundred rows each
+    with django_assert_max_num_queries(1 + 2 + 2 * 3):  # the company, a savepoint, a hundred rows each, twice
         TALLY.write()
     assert KeyUsage.objects.count() == 250
+
+
+def test_the_last_24_hours_are_told_by_the_hour_and_the_last_hour_alone(client_with):
+    client, other = client_with(), client_with()
+    now = datetime(2026, 11, 25, 12, 40, tzinfo=UTC)
+    for ago, calls in (
+        (timedelta(hours=30), 9),
+        (timedelta(hours=5), 2),
+        (timedelta(minutes=80), 1),
+        (timedelta(), 4),
+    ):
+        with time_machine.travel(now - ago, tick=False):
+            for _ in range(calls):
+                client.get("/public/me")
+            TALLY.write()
+    # The last hour of the 24 ends with the running quarter: 11:45 to 12:45.
+    told = hourly_calls([client.key.pk, other.key.pk], now)
+    assert told == {client.key.pk: [0] * 18 + [2] + [0] * 3 + [1, 4], other.key.pk: [0] * 24}
+    assert calls_in_the_last_hour(client.key, now) == 4
+    assert calls_in_the_last_hour(client.key, now - timedelta(minutes=30)) == 5
+    assert calls_in_the_last_hour(other.key, now) == 0
+
+
+def test_the_last_hours_of_many_keys_are_one_statement(db, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        assert hourly_calls(range(200), timezone.now())[7] == [0] * 24
+
+
+def test_the_last_day_of_use_is_that_of_calls_that_were_served(client_with):
+    client = client_with("leads:read", "tags:write")
+    days = [datetime(2026, 11, day, 12, tzinfo=UTC) for day in (1, 3, 9)]
+    for day, call in zip(days, ("leads", "leads", "calls"), strict=True):
+        with time_machine.travel(day, tick=False):
+            client.get(f"/public/{call}")
+            TALLY.write()
+    assert last_days_of_use(client.key) == {("leads", "read"): date(2026, 11, 3)}
+
+
+def test_recent_calls_are_kept_for_two_days(client_with):
+    client = client_with()
+    for ago in (timedelta(days=3), timedelta(days=1)):
+        with time_machine.travel(timezone.now() - ago):
+            client.get("/public/me")
+            TALLY.write()
+    prune_usage()
+    assert RecentCalls.objects.count() == 1
+    assert KeyUsage.objects.count() == 2
 
 
 def test_threads_lose_no_count(db):
@@ -134,7 +190,7 @@ def test_what_cannot_be_written_is_kept_for_the_next_time(client_with, monkeypat
     assert len(refused_calls(client.key)) == 2
 
 
-def _away(rows):
+def _away(model, named_by, counts):
     raise OperationalError("the database is away")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page
@@ -27,6 +28,7 @@ CHROMIUM = [
 ]
 # What Chromium remarks on Django's own form for users, where nothing is wrong.
 HINTS = ("[DOM] Input elements should have autocomplete", "Autofocus processing was blocked")
+AXE_LOOKS_AT = (320, 1280)  # what lies between them differs in nothing that it judges
 SCREENSHOTS = BASE_DIR / ".data" / "screenshots"
 
 
@@ -94,11 +96,25 @@ def settings_api(page: Page, live_server: Any, logged_in: Callable[[User], None]
 
 
 @pytest.fixture
-def picture(page: Page) -> Callable[[str], None]:
-    """Writes what is on the screen to `.data/screenshots/`, for people to look at."""
+def accessible(page: Page) -> Callable[[], None]:
+    """Fails where axe-core finds something wrong with what is on the screen."""
 
-    def take(name: str) -> None:
+    def check() -> None:
+        found = Axe().run(page)
+        assert not found.violations_count, f"{page.url}\n{found.generate_report()}"
+
+    return check
+
+
+@pytest.fixture
+def picture(page: Page, accessible: Callable[[], None]) -> Callable[..., None]:
+    """Writes what is on the screen to `.data/screenshots/`, for people to look at; axe-core judges what is ours."""
+
+    def take(name: str, *, judged: bool = True) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=SCREENSHOTS / f"{name}.png")
+        size = page.viewport_size
+        if judged and size and size["width"] in AXE_LOOKS_AT:
+            accessible()
 
     return take

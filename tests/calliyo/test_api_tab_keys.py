@@ -11,12 +11,16 @@ from django.test import Client
 from django.utils import timezone
 from django.utils.formats import date_format
 
-from apikeys.models import APIKey, AuditEntry
+from apikeys.models import APIKey, AuditEntry, RecentCalls
 from apikeys.operations import regenerate_token
 from apikeys.tokens import digest
+from apikeys.usage import quarter_of
+from calliyo.actor import Actor, ActorType, acting_as
 from calliyo.pages.form_numbers import issue
 from leads.models import Role, User
 from tests.calliyo.conftest import TAB, Desk, text_of
+from webhooks.models import Webhook
+from webhooks.operations import subscribe
 
 TOKEN = re.compile(r"cly_live_[0-9A-Za-z]{38}")
 
@@ -183,6 +187,51 @@ def test_regenerate_shows_the_new_token_once_and_the_old_one_is_gone(desk):
     ]
 
 
+def test_regenerate_names_what_breaks(desk, key_with):
+    key = key_with("leads:read")
+    confirm = f"{TAB}&key={key.pk}&confirm=regenerate"
+    assert "has never been used" in desk.see(confirm)
+    now = timezone.now()
+    RecentCalls.objects.create(api_key_id=key.pk, quarter=quarter_of(now), calls=3)
+    RecentCalls.objects.create(api_key_id=key.pk, quarter=quarter_of(now) - 6, calls=50)
+    APIKey.objects.filter(pk=key.pk).update(last_used_at=now, last_used_address="203.0.113.7")
+    page = desk.see(confirm)
+    assert "3 requests in the last hour used this token." in page
+    assert re.search(r"It was last used <time[^>]*>just now</time> from 203.0.113.7.", page)
+
+
+def test_regenerate_removes_the_ticked_ones_of_what_the_token_made(desk, key_with):
+    key, other = key_with("leads:read"), key_with("leads:read", name="Other")
+
+    def made(by, url, of=key):
+        with acting_as(by):
+            return subscribe(api_key=of, url=url, events=["lead.created"])
+
+    by_key = Actor(type=ActorType.API_KEY, id=key.pk, name=key.name)
+    thief, known = made(by_key, "https://thief.example/"), made(by_key, "https://known.example/")
+    ours = made(Actor(type=ActorType.USER, id=key.pk, name="Priya"), "https://ours.example/")
+    theirs = made(Actor(type=ActorType.API_KEY, id=other.pk), "https://theirs.example/", of=other)
+    confirm = f"{TAB}&key={key.pk}&confirm=regenerate"
+    page = desk.see(confirm)
+    assert re.findall(r'name="remove" value="(\d+)" checked', page) == [str(thief.pk), str(known.pk)]
+    assert "https://thief.example/" in page and "https://ours.example" not in page
+    remove = [thief.pk, ours.pk, theirs.pk, "x", "9" * 40]
+    shown_token(
+        desk.send(f"keys/{key.pk}/regenerate", form_number=desk.number(confirm), version=1, remove=remove)
+    )
+    assert set(Webhook.objects.all()) == {known, ours, theirs}
+    assert AuditEntry.objects.filter(action="webhook.deleted", actor_name="Priya Nair").count() == 1
+
+
+def test_a_refused_regenerate_removes_no_webhook(desk, key_with):
+    key = key_with("leads:read")
+    with acting_as(Actor(type=ActorType.API_KEY, id=key.pk)):
+        webhook = subscribe(api_key=key, url="https://known.example/", events=["lead.created"])
+    number = desk.number(f"{TAB}&key={key.pk}&confirm=regenerate")
+    desk.send(f"keys/{key.pk}/regenerate", form_number=number, version=77, remove=[webhook.pk])
+    assert Webhook.objects.exists()
+
+
 def test_a_token_that_somebody_just_regenerated_is_not_broken_by_a_dialog_opened_before(desk, key_with):
     key = key_with()
     number, opened = desk.number(f"{TAB}&key={key.pk}&confirm=regenerate"), key.version
@@ -198,7 +247,7 @@ def test_a_token_that_somebody_just_regenerated_is_not_broken_by_a_dialog_opened
 
 def test_deactivate_and_activate_hold_at_once_and_say_what_waits(desk, key_with):
     key = key_with()
-    assert desk.send(f"keys/{key.pk}/deactivate")["Location"] == f"{TAB}#key-{key.pk}"
+    assert desk.send(f"keys/{key.pk}/deactivate")["Location"] == f"{TAB}&at={key.pk}#key-{key.pk}"
     key.refresh_from_db()
     assert not key.active
     assert "Deliveries are kept until it is active again" in desk.notices()
@@ -236,7 +285,7 @@ def test_the_list_tells_a_key_at_a_glance(desk, key_with):
         "3 min ago",
     ):
         assert words in page
-    assert "from 203.0.113.7" in page
+    assert re.search(r"used <time[^>]*>3 min ago</time> from 203.0.113.7", page)
     APIKey.objects.filter(pk=key.pk).update(expires_at=timezone.now() - timedelta(hours=1))
     assert "Expired" in desk.see()
 
@@ -259,10 +308,31 @@ def test_a_few_keys_need_no_search(desk, key_with):
 
 def test_two_hundred_keys_cost_no_more_queries_than_one(desk, key_with, django_assert_max_num_queries):
     for number in range(200):
-        key_with("leads:read", name=f"System {number}")
-    with django_assert_max_num_queries(8):
-        page = desk.see()
-    assert page.count("Configure</a>") == 200
+        key_with("leads:read", name=f"System {number:03}")
+    seen, address = [], TAB
+    for _ in range(4):
+        with django_assert_max_num_queries(8):
+            page = desk.see(address)
+        seen += re.findall(r'aria-label="Configure (System \d+)"', page)
+        following = re.search(r'rel="next" href="([^"]+)"', page)
+        address = following[1] if following else ""
+    assert seen == [f"System {number:03}" for number in range(200)]
+    assert address == ""
+    assert "151–200 of 200 keys" in page
+
+
+def test_the_list_is_at_the_page_that_somebody_comes_back_to(desk, key_with):
+    for number in range(120):
+        key_with(name=f"System {number:03}")
+    key = APIKey.objects.get(name="System 077")
+    for address in (f"{TAB}&at={key.pk}", f"{TAB}&key={key.pk}", f"{TAB}&page=2"):
+        page = desk.see(address)
+        assert 'aria-label="Configure System 077"' in page and "51–100 of 120 keys" in page
+    assert f'href="{TAB}&page=2#key-{key.pk}" data-close' in desk.see(f"{TAB}&key={key.pk}")
+    found = desk.see(f"{TAB}&q=07&page=1")
+    assert f'href="{TAB}&q=07&key={key.pk}&panel=scopes"' in found
+    for page in ("0", "-1", "99", "x", "9" * 40):
+        assert "Create API Key" in desk.see(f"{TAB}&page={page}")
 
 
 def test_two_sessions_can_work_side_by_side(desk, priya):

@@ -74,6 +74,12 @@ def test_wake_ups_that_come_while_one_is_on_its_way_are_joined(own, send):
     assert send.sent == [[1], [2, 3]]
 
 
+def test_many_webhooks_are_told_in_messages_that_several_workers_can_share(own, send):
+    own.poke(range(20))
+    assert own.flush(5)
+    assert send.sent == [list(range(8)), list(range(8, 16)), list(range(16, 20))]
+
+
 def test_memory_is_bounded_by_the_number_of_webhooks(own, send):
     send.gate.clear()
     for _ in range(100):

@@ -207,3 +207,30 @@ def test_batches_of_the_same_leads_in_opposite_orders_all_end_well() -> None:
     assert told == [200] * len(leads) * THREADS
     assert Lead.objects.count() == len(leads)
     assert Event.objects.filter(type="lead.created").count() == len(leads)
+
+
+@pytest.mark.parametrize("mode", ["", "?on_duplicate=ignore", "?on_duplicate=update", "silent"])
+def test_batches_that_make_the_same_leads_in_opposite_orders_never_deadlock(mode, monkeypatch) -> None:
+    scopes = (
+        ("leads:write", "tags:write") if mode == "silent" else ("leads:read", "leads:write", "tags:write")
+    )
+    clients = [public_client(*scopes) for _ in range(THREADS)]
+    path = f"/public/leads/batch{mode if mode != 'silent' else ''}"
+    deadlocks = []
+    monkeypatch.setattr("calliyo.unit_of_work._may_be_repeated", lambda error: bool(deadlocks.append(error)))
+    for batch in range(2):
+        leads = [
+            {"first_name": "Asha", "phone": f"98765{batch}00{number:02d}", "tags": [f"{batch} {number}"],
+             "external_id": f"{batch} {number}"}
+            for number in range(10)
+        ]  # fmt: skip
+
+        def send(number: int, leads: list[Any] = leads) -> Any:
+            client = fresh(clients[0 if number < THREADS // 2 else number])  # some share their external ids
+            return client.post(path, leads if number % 2 else leads[::-1])
+
+        answers = at_once(send)
+        assert [error.__cause__ for error in deadlocks] == []
+        assert Counter(answer.status_code for answer in answers) == {200: THREADS}
+    assert Lead.objects.count() == 2 * 10
+    assert Event.objects.filter(type="lead.created").count() == 2 * 10

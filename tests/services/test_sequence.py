@@ -148,6 +148,19 @@ def test_a_burst_onto_a_table_in_which_nothing_waited_is_numbered_and_claimed_wi
     assert [each.sequence for each in claimed] == list(range(1, 501))
 
 
+def test_the_indexes_of_what_waits_are_vacuumed_long_before_a_fifth_of_a_long_history_has_changed():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname, reloptions FROM pg_class WHERE relname IN ('webhooks_delivery', 'webhooks_event')"
+        )
+        options = dict(cursor.fetchall())
+    for table in ("webhooks_delivery", "webhooks_event"):
+        assert set(options[table]) == {
+            "autovacuum_vacuum_scale_factor=0.03",
+            "autovacuum_vacuum_threshold=5000",
+        }
+
+
 def fill(webhook_id: int, now: datetime, count: int) -> None:
     events = Event.objects.bulk_create(
         Event(uid=uuid4(), type="lead.updated", lead_id=lead, payload="{}", created_at=now)

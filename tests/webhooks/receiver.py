@@ -4,6 +4,7 @@ import contextlib
 import io
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -86,6 +87,11 @@ class Receiver:
 
     def close_silently(self, sock: socket.socket, _: Received) -> bool:
         """Closes without an answer."""
+        return False
+
+    def reset(self, sock: socket.socket, _: Received) -> bool:
+        """Ends the connection with a reset in place of an answer."""
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return False
 
     def wait_for(self, count: int, timeout: float = 10.0) -> list[Received]:

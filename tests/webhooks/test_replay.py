@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
 from apikeys.models import AuditEntry
 from apikeys.operations import deactivate_key, set_scopes
 from calliyo.actor import Actor, ActorType, acting_as
-from leads.models import Note
+from leads.models import Note, User
+from leads.roles import Role
+from tests.clients import public_client
 from tests.processes import wait_until
-from tests.webhooks.engines import new_key, new_lead, new_webhook, running_engine, states
+from tests.webhooks.engines import READ_ALL, new_key, new_lead, new_webhook, running_engine, states
 from webhooks import replay
 from webhooks.delivery.lease import take_leases
 from webhooks.delivery.sequence import give_positions, number_deliveries
@@ -302,3 +306,43 @@ def test_the_command_refuses_a_webhook_that_is_not_there_or_off(webhook):
     turn_off(webhook=webhook)
     with pytest.raises(CommandError, match="turn it on first"):
         call_command("replay", "--webhook", str(webhook.pk), "--failed")
+
+
+def ask_the_api(webhook: Webhook) -> None:
+    client = public_client(*READ_ALL, manage_webhooks=True)
+    # A key replays what it made itself.
+    Webhook.objects.update(api_key=client.key, created_by_type="api_key", created_by_id=client.key.pk)
+    answer = client.post(f"/public/webhooks/{webhook.pk}/replay", {"missed": True})
+    assert (answer.status_code, answer.json()["queued"]) == (202, 35)
+
+
+def ask_the_page(webhook: Webhook) -> None:
+    admin = User.objects.create_user("priya", "priya@example.com", "x", name="Priya", role=Role.COMPANY_ADMIN)
+    client = Client()
+    client.force_login(admin)
+    assert client.post(f"/settings/api/webhooks/{webhook.pk}/missed").status_code == 302
+
+
+def ask_the_command(webhook: Webhook) -> None:
+    call_command("replay", "--webhook", str(webhook.pk), "--missed", stdout=StringIO())
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("ask", [ask_the_api, ask_the_page, ask_the_command])
+def test_very_many_are_queued_in_short_transactions_whoever_asks_for_them(webhook, monkeypatch, ask):
+    turn_off(webhook=webhook)
+    for number in range(35):
+        new_lead(number)
+    turn_on(webhook=webhook)
+    batches: list[tuple[bool, int]] = []
+    queue = replay._queue
+
+    def watched(webhook_id: int, event_ids: list[int]) -> int:
+        batches.append((connection.in_atomic_block, len(event_ids)))
+        return queue(webhook_id, event_ids)
+
+    monkeypatch.setattr(replay, "BATCH", 10)
+    monkeypatch.setattr(replay, "_queue", watched)
+    ask(webhook)
+    assert batches == [(False, 10)] * 3 + [(False, 5)]
+    assert states(webhook) == ["waiting"] * 35

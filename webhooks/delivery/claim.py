@@ -10,13 +10,19 @@ from datetime import datetime
 
 from django.db import connection, transaction
 
+from calliyo.statements import fetch_once
 from webhooks.body import body_for
 from webhooks.catalogue import EventType, needed_scope
 from webhooks.delivery.bulk import ids_text, update_rows
 from webhooks.delivery.due import Due, Wish, due_deliveries
 from webhooks.delivery.probe import Probe
 from webhooks.delivery.target import Target
-from webhooks.models import Delivery, DeliveryState, EndpointState, Ordering
+from webhooks.models import Delivery, DeliveryState, Ordering
+
+_LEASE_NUMBERS = """
+    SELECT webhook_id, lease_number FROM webhooks_endpointstate
+    WHERE webhook_id IN ({ids}) AND lease_holder = %s ORDER BY webhook_id {lock}
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +64,8 @@ def claim(wishes: Sequence[Wish], *, holder: str, now: datetime) -> dict[int, li
 
 def _lease_numbers(webhook_ids: Collection[int], holder: str) -> dict[int, int]:
     """The numbers of the leases that are `holder`'s, locked until the bodies are settled."""
-    states = EndpointState.objects.filter(webhook_id__in=webhook_ids, lease_holder=holder)
-    locked = states.select_for_update(no_key=True).order_by("webhook_id")
-    return dict(locked.values_list("webhook_id", "lease_number"))
+    lock = "FOR NO KEY UPDATE" if connection.vendor == "postgresql" else ""
+    return dict(fetch_once(_LEASE_NUMBERS.format(ids=ids_text(webhook_ids), lock=lock), [holder]))
 
 
 def _withhold(target: Target, deliveries: Sequence[Due], now: datetime) -> list[Due]:

@@ -6,15 +6,14 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection
 
 from calliyo.fields import whole_milliseconds
+from calliyo.statements import fetch
 
 
 def database_now() -> datetime:
     """Now by the database's clock, in whole milliseconds (SQLite lives in this process and has ours)."""
     if connection.vendor != "postgresql":
         return whole_milliseconds(datetime.now(UTC))
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        (now,) = cursor.fetchone()
+    [(now,)] = fetch("SELECT clock_timestamp()", ())
     return whole_milliseconds(now)
 
 

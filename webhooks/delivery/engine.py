@@ -31,9 +31,9 @@ from webhooks.delivery.lease import (
     pace,
     release_leases,
     renew_leases,
-    sendable,
     take_leases,
 )
+from webhooks.delivery.loaded import sendable_webhooks
 from webhooks.delivery.pokes import Pokes
 from webhooks.delivery.probe import next_probe
 from webhooks.delivery.record import Outcome, record, without_answer
@@ -50,9 +50,12 @@ from webhooks.secrets import UndecryptableSecret
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 2.0
-TICK_SECONDS = 0.05
-BATCH_OF_ALL = 4000
-"""So many deliveries are read at once at most, for all webhooks that are ready."""
+TICK_SECONDS = 0.02
+"""While something is on its way, what has come back is recorded so often: few statements for many deliveries."""
+BATCH_OF_ALL = 2000
+"""So many deliveries are read at once at most, for all that are ready: while they are sent, the next are read."""
+LEASES_A_TURN = 50
+"""So many webhooks more are served with each turn: sending begins with the first of many, other workers get a share."""
 MAX_SERVED = 1000
 HOLD_SECONDS = 60
 PAUSE_AFTER_FAULT = 1.0
@@ -220,13 +223,14 @@ class Engine:
         if not wanted or room <= 0:
             return
         due = due_webhooks(database_now(), among=wanted)
-        leases = (
-            take_leases(due[:room], holder=self._holder, take_over=self._clock.may_take_over()) if due else []
-        )
+        room = min(room, LEASES_A_TURN)
+        due, later = due[:room], due[room:]
+        self._pokes.put(later)
+        leases = take_leases(due, holder=self._holder, take_over=self._clock.may_take_over()) if due else []
         with self._served_lock:
             self._served.update((lease.webhook_id, Served(lease)) for lease in leases)
         self._counts.took(leases)
-        self._pokes.settle(wanted.difference(due))
+        self._pokes.settle(wanted.difference(due, later))
         self._pokes.settle(lease.webhook_id for lease in leases)
         self._pokes.put_later(set(due).difference(self._served))
 
@@ -257,8 +261,7 @@ class Engine:
         """What to claim for those of the webhooks that may be sent to."""
         share = max(1, BATCH_OF_ALL // len(webhook_ids))
         wishes = []
-        webhooks = sendable(now).select_related("api_key", "state").filter(pk__in=webhook_ids)
-        for webhook in webhooks:
+        for webhook in sendable_webhooks(webhook_ids, now):
             try:
                 wish = self._wish(self._served[webhook.pk], webhook, share, now)
             except (DatabaseError, InterfaceError):

@@ -7,10 +7,14 @@ import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import BigIntegerField, Exists, OuterRef, Q, QuerySet
 
+from calliyo.fields import MomentField
+from calliyo.statements import Parameter, Statement, fetch
 from webhooks.delivery.bulk import ids_text
 from webhooks.delivery.clock import database_clock_in, database_now
 from webhooks.models import Delivery, DeliveryState, EndpointState, Webhook
@@ -20,14 +24,20 @@ RENEW_SECONDS = 2.0
 # A request may begin only while the lease surely has this long to live, by our own clock.
 SAFETY_SECONDS = 1.0
 MAX_FOUND = 1000
+FEW = 3
+"""So many webhooks are asked for one by one, by a statement that is compiled once; more are asked for at once."""
 _TAKE = """
     UPDATE webhooks_endpointstate
     SET lease_number = lease_number + 1, taken_from = lease_holder, lease_holder = %s, leased_until = {until}
     WHERE webhook_id IN (
         SELECT webhook_id FROM webhooks_endpointstate
-        WHERE webhook_id IN ({ids}) AND ({free}) {lock}
+        WHERE webhook_id {among} AND ({free}) {lock}
     )
     RETURNING webhook_id, lease_number, taken_from
+"""
+_RELEASE = """
+    UPDATE webhooks_endpointstate SET leased_until = NULL, lease_holder = ''
+    WHERE webhook_id IN ({ids}) AND lease_holder = %s
 """
 
 
@@ -57,19 +67,35 @@ def due_webhooks(now: datetime, *, among: Collection[int] | None = None, take_ov
 
     With `among`: of these, whether they are served or not. Without `take_over`: not those whose lease ran out.
     """
-    due = Delivery.objects.filter(
-        webhook_id=OuterRef("pk"), state=DeliveryState.WAITING, next_attempt_at__lte=now
-    )
+    if among is not None and len(among) <= FEW:
+        rows = [
+            row for pk in sorted(among) for row in _due_one().fetch({"now": now, "pk": pk}, prepared=True)
+        ]
+        return [pk for (pk,) in rows]
     unserved = Q(state=None) | Q(state__leased_until=None)
     if take_over:
         unserved |= Q(state__leased_until__lte=now)
-    webhooks = sendable(now).filter(unserved if among is None else Q(pk__in=among))
+    webhooks = _due(now).filter(unserved if among is None else Q(pk__in=among))
+    return list(webhooks.order_by("pk").values_list("pk", flat=True)[:MAX_FOUND])
+
+
+def _due(now: datetime | Parameter) -> QuerySet[Webhook]:
+    due = Delivery.objects.filter(
+        webhook_id=OuterRef("pk"), state=DeliveryState.WAITING, next_attempt_at__lte=now
+    )
+    webhooks = sendable(now)
     for waits in ("state__held_until", "state__paused_until", "state__paced_until"):
         webhooks = webhooks.filter(Q(state=None) | Q(**{waits: None}) | Q(**{f"{waits}__lte": now}))
-    return list(webhooks.filter(Exists(due)).order_by("pk").values_list("pk", flat=True)[:MAX_FOUND])
+    return webhooks.filter(Exists(due))
 
 
-def sendable(now: datetime) -> QuerySet[Webhook]:
+@cache
+def _due_one() -> Statement:
+    now, pk = Parameter("now", MomentField()), Parameter("pk", BigIntegerField())
+    return Statement.of(_due(now).filter(pk=pk).order_by().values_list("pk"))
+
+
+def sendable(now: datetime | Parameter) -> QuerySet[Webhook]:
     """Webhooks that are on, of keys that are active and not expired."""
     unexpired = Q(api_key__expires_at=None) | Q(api_key__expires_at__gt=now)
     return Webhook.objects.filter(unexpired, active=True, api_key__active=True)
@@ -99,13 +125,11 @@ def _taken(webhook_ids: Collection[int], holder: str, *, take_over: bool) -> lis
     statement = _TAKE.format(
         until=database_clock_in(LEASE_SECONDS),
         free="leased_until IS NULL" + (f" OR leased_until <= {database_clock_in(0)}" if take_over else ""),
-        ids=ids_text(webhook_ids),
+        among="= ANY (%s)" if postgresql else f"IN ({ids_text(webhook_ids)})",
         lock="ORDER BY webhook_id FOR NO KEY UPDATE SKIP LOCKED" if postgresql else "",
     )
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [holder])
-        taken: list[tuple[int, int, str]] = cursor.fetchall()
-        return taken
+    taken: list[Any] = fetch(statement, [holder, list(webhook_ids)] if postgresql else [holder])
+    return taken
 
 
 def renew_leases(leases: Iterable[Lease], *, holder: str) -> None:
@@ -124,10 +148,9 @@ def renew_leases(leases: Iterable[Lease], *, holder: str) -> None:
 
 def release_leases(leases: Collection[Lease], *, holder: str) -> None:
     """Gives them back, so that the next poke finds them free wherever it comes."""
-    ids = [lease.webhook_id for lease in leases]
-    EndpointState.objects.filter(webhook_id__in=ids, lease_holder=holder).update(
-        leased_until=None, lease_holder=""
-    )
+    ids = ids_text(lease.webhook_id for lease in leases)
+    with connection.cursor() as cursor:
+        cursor.execute(_RELEASE.format(ids=ids), [holder])
 
 
 def hold(webhook_id: int, *, until: datetime, reason: str) -> None:

@@ -1,6 +1,6 @@
 """Outcomes into the database, in bulk: deliveries moved on, attempts logged, the endpoint's facts kept."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from calliyo.fields import whole_milliseconds
+from webhooks import last_day
 from webhooks.delivery.bulk import Row, ids_text, insert_rows
 from webhooks.delivery.claim import Parcel
 from webhooks.delivery.clock import database_now, seconds_since
@@ -68,6 +69,10 @@ class Outcome:
             probe=self.parcel.probe is not None and not self.parcel.probe.goes_on,
         )
 
+    def counted(self) -> last_day.Answered:
+        """What the counters of its webhook's last day take in."""
+        return last_day.Answered(self.webhook_id, self.result.succeeded, self.result.timings.total)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
@@ -105,6 +110,7 @@ def record(
         insert_rows("webhooks_attempt", _ATTEMPT, [_attempt(outcome, judged) for outcome in counted])
         keep(judged, now)
         _mark_passed(counted, judged, now)
+        last_day.count((outcome.counted() for outcome in counted), failures.ended, now)
     return Recorded(
         counted=counted,
         delivered_after=delivered_after,
@@ -151,10 +157,14 @@ def _judged(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Failures:
-    """In how many seconds each webhook is to be looked at again, and which have failed for good."""
+    """In how many seconds each webhook is to be looked at again, and which have failed for good.
+
+    `ended`: by webhook, how many deliveries have failed with their last attempt.
+    """
 
     retries: Mapping[int, float]
     for_good: frozenset[int]
+    ended: Mapping[int, int]
 
 
 def _mark_failed(
@@ -188,7 +198,8 @@ def _mark_failed(
             "overtaken_since",
         ],
     )
-    return _Failures(retries=retries, for_good=frozenset(for_good))
+    ended = Counter(row.webhook_id for row in rows.values() if row.state == DeliveryState.FAILED)
+    return _Failures(retries=retries, for_good=frozenset(for_good), ended=ended)
 
 
 def _fail(

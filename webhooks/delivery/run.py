@@ -14,12 +14,15 @@ from webhooks.delivery.lease import Lease
 from webhooks.delivery.record import Outcome
 from webhooks.delivery.send import AttemptResult, Sender, Timings
 from webhooks.delivery.target import Target
+from webhooks.delivery.turns import PATIENCE, Turn, Turns
 
 logger = logging.getLogger(__name__)
 
 MAX_RUN_SECONDS = 1.0
 """So long what was read of key and webhook may be believed: then the rest is claimed anew."""
 MAX_THREADS = 512
+IN_ONE_TURN = 25
+"""Then another thread that wants to send goes first."""
 MAX_IDLE_SECONDS = 30.0
 
 
@@ -61,22 +64,34 @@ class Run:
         """Begins no further request."""
         self._stopped = True
 
-    def send_all(self, sender: Sender) -> None:
-        """Sends while it may; within a lane, nothing goes after a failure."""
+    def send_all(self, sender: Sender, turn: Turn) -> None:
+        """Sends while it may, in this thread's turns; within a lane, nothing goes after a failure."""
+        try:
+            self._send_all(sender, turn)
+        finally:
+            turn.give_up()
+
+    def _send_all(self, sender: Sender, turn: Turn) -> None:
         failed_lanes: set[int] = set()
-        for parcel in self.parcels:
+        for number, parcel in enumerate(self.parcels):
             if parcel.lane in failed_lanes:
                 continue
+            if self._gate.rate_limit is not None or number % IN_ONE_TURN == 0:
+                turn.give_up()  # the gate may make it wait, or others have waited long enough
+            if self._gate.rate_limit is None:
+                turn.take()
             if not self._gate.pass_one(self._stop_at) or self._stopped or not self._lease.holds():
                 return
-            outcome = self._attempted(parcel, sender)
+            outcome = self._attempted(parcel, sender, turn)
+            first_byte = outcome.result.timings.first_byte
+            turn.patient = first_byte is not None and first_byte < PATIENCE
             self.outcomes.append(outcome)
             self._gate.learn(outcome.answer())
             self.last_succeeded = outcome.result.succeeded
             if not outcome.result.succeeded:
                 failed_lanes.add(parcel.lane)
 
-    def _attempted(self, parcel: Parcel, sender: Sender) -> Outcome:
+    def _attempted(self, parcel: Parcel, sender: Sender, turn: Turn) -> Outcome:
         started_at = datetime.now(UTC)
         before = time.monotonic()
         headers: dict[str, str] = {}
@@ -88,7 +103,7 @@ class Run:
                 sequence=parcel.sequence,
                 body=parcel.body,
             )
-            result = sender.send(self.target.url, headers=headers, body=parcel.body)
+            result = sender.send(self.target.url, headers=headers, body=parcel.body, turn=turn)
         except Exception as error:
             logger.exception("Delivery %s could not be sent", parcel.delivery_id)
             failure = Failure(FailureCode.INTERNAL, f"Calliyo could not send this: {type(error).__name__}")
@@ -119,17 +134,20 @@ class RunThreads:
     They are daemons: a receiver that hangs does not keep the process from ending.
     """
 
-    def __init__(self, sender: Sender, when_finished: Callable[[], None]) -> None:
+    def __init__(self, sender: Sender, when_all_finished: Callable[[], None]) -> None:
         self._sender = sender
-        self._when_finished = when_finished
+        self._when_all_finished = when_all_finished
+        self._turns = Turns()
         self._changed = threading.Condition()
         self._runs: deque[Run] = deque()
         self._idle = 0
         self._count = 0
+        self._unfinished = 0
 
     def start(self, run: Run) -> None:
         """Has `run` carried out; it waits while all threads are busy."""
         with self._changed:
+            self._unfinished += 1
             self._runs.append(run)
             if self._idle >= len(self._runs) or self._count >= MAX_THREADS:
                 self._changed.notify()
@@ -138,14 +156,23 @@ class RunThreads:
         threading.Thread(target=self._work, name="calliyo-send", daemon=True).start()
 
     def _work(self) -> None:
+        turn = Turn(self._turns)
         run = self._next()
         while run is not None:
             try:
-                run.send_all(self._sender)
+                run.send_all(self._sender, turn)
             finally:
                 following = run.finish()
-                self._when_finished()
+                if following is None:
+                    self._finished()
             run = following or self._next()
+
+    def _finished(self) -> None:
+        with self._changed:
+            self._unfinished -= 1
+            last = not self._unfinished
+        if last:
+            self._when_all_finished()
 
     def _next(self) -> Run | None:
         with self._changed:

@@ -4,6 +4,7 @@ urllib3 opens the connection (TLS), `http.client` reads the answer; the request 
 There is no `Session`: so no redirects, cookies, proxies or credentials from the environment, by construction.
 """
 
+import contextlib
 import http
 import http.client
 import io
@@ -23,6 +24,7 @@ from webhooks.delivery.deadline import Deadline
 from webhooks.delivery.failures import AnswerBroken, Failure, FailureCode, failure_of, status_failure
 from webhooks.delivery.guard import GuardedConnection, GuardedTLSConnection, Resolver
 from webhooks.delivery.idle import IdleConnections
+from webhooks.delivery.turns import PATIENCE, Turn
 from webhooks.delivery.urls import Endpoint, InvalidUrl, parse_url
 
 MAX_READ = 64 * 1024
@@ -70,9 +72,10 @@ class AttemptResult:
 class _Answer(io.RawIOBase):
     """The socket as `http.client` reads it: each read under what is left of the deadline, 64 kB in all."""
 
-    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+    def __init__(self, sock: socket.socket, deadline: Deadline, turn: Turn) -> None:
         self._sock = sock
         self._deadline = deadline
+        self._turn = turn
         self._ahead = b""
         self.bytes_read = 0
         self.first_byte_at: float | None = None
@@ -98,12 +101,20 @@ class _Answer(io.RawIOBase):
         room = MAX_READ - self.bytes_read
         if room <= 0:
             raise AnswerBroken("longer than 64 kB")
-        self._sock.settimeout(self._deadline.remaining())
-        count = self._sock.recv_into(buffer, min(room, len(buffer)))
+        count = self._received(buffer, min(room, len(buffer)))
         if self.first_byte_at is None and count:
             self.first_byte_at = time.monotonic()
         self.bytes_read += count
         return count
+
+    def _received(self, buffer: memoryview, most: int) -> int:
+        if self._turn.held and self._turn.patient and self._deadline.remaining() > PATIENCE:
+            self._sock.settimeout(PATIENCE)
+            with contextlib.suppress(TimeoutError):
+                return self._sock.recv_into(buffer, most)
+        self._turn.give_up()
+        self._sock.settimeout(self._deadline.remaining())
+        return self._sock.recv_into(buffer, most)
 
 
 class _Response(http.client.HTTPResponse):
@@ -136,9 +147,20 @@ class Sender:
         self._tls = tls or tls_context()
         self._idle = IdleConnections()
 
-    def send(self, url: str, *, headers: Mapping[str, str], body: bytes) -> AttemptResult:
-        """One POST of `body` to `url`. Whatever the other side does, a result comes within the timeout."""
+    def send(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        turn: Turn | None = None,
+    ) -> AttemptResult:
+        """One POST of `body` to `url`. Whatever the other side does, a result comes within the timeout.
+
+        `turn` is given up before the other side may keep us waiting.
+        """
         started = time.monotonic()
+        turn = turn or Turn()
         deadline = Deadline(self.timeout)
         try:
             endpoint = parse_url(url, self.reach)
@@ -148,12 +170,12 @@ class Sender:
         request = request_bytes(endpoint, headers, body)
         kept = self._idle.take(endpoint)
         if kept is not None:
-            exchange = _Exchange(kept, deadline, started, self.timeout)
+            exchange = _Exchange(kept, deadline, started, self.timeout, turn)
             result = exchange.result(request)
             # The peer closed it between two requests, as any server may: not a failure of the endpoint.
             if not exchange.was_stale:
                 return self._given_back(endpoint, exchange, result)
-        exchange = _Exchange(self._connection(endpoint), deadline, started, self.timeout)
+        exchange = _Exchange(self._connection(endpoint), deadline, started, self.timeout, turn)
         return self._given_back(endpoint, exchange, exchange.result(request))
 
     def framing(self, url: str, body: bytes) -> dict[str, str]:
@@ -189,9 +211,15 @@ class _Exchange:
     """One request and its answer on one connection, and what is known of it so far when it breaks off."""
 
     def __init__(
-        self, connection: GuardedConnection, deadline: Deadline, started: float, timeout: float
+        self,
+        connection: GuardedConnection,
+        deadline: Deadline,
+        started: float,
+        timeout: float,
+        turn: Turn,
     ) -> None:
         self.connection = connection
+        self._turn = turn
         self.reusable = False
         self.was_stale = False
         self._deadline = deadline
@@ -225,6 +253,7 @@ class _Exchange:
     def _connect(self) -> None:
         if self._reused:
             return
+        self._turn.give_up()
         before = time.monotonic()
         self.connection.deadline = self._deadline
         self.connection.connect()
@@ -236,12 +265,15 @@ class _Exchange:
         sock = self._socket()
         rest = memoryview(request)
         while rest:
+            # What the system takes at once needs no turn of ours; the rest waits until the peer has read.
             sock.settimeout(self._deadline.remaining())
             rest = rest[sock.send(rest) :]
+            if rest:
+                self._turn.give_up()
         self._sent_at = time.monotonic()
 
     def _read(self) -> Failure | None:
-        self._answer = _Answer(self._socket(), self._deadline)
+        self._answer = _Answer(self._socket(), self._deadline, self._turn)
         plain = plain_answer(self._answer.first_read())
         if plain is not None:
             self._status = plain.status

@@ -11,8 +11,9 @@ from django.db import connection
 from django.db.models import Max
 from django.db.models.functions import Coalesce
 
+from calliyo.statements import fetch, fetch_once
 from webhooks.delivery.bulk import ids_text, run_together
-from webhooks.models import Delivery, DeliveryState, Event
+from webhooks.models import Event
 
 _SEQUENCER_LOCK = 0x43414C4C  # any number that no other advisory lock of ours has
 _GIVE_POSITIONS = """
@@ -23,6 +24,10 @@ _GIVE_POSITIONS = """
         FROM webhooks_event WHERE position IS NULL
     ) AS fresh
     WHERE webhooks_event.id = fresh.id
+"""
+_UNNUMBERED = """
+    SELECT DISTINCT webhook_id FROM webhooks_delivery
+    WHERE webhook_id IN ({ids}) AND state = 'waiting' AND sequence IS NULL
 """
 _LOCK_STATES = """
     SELECT webhook_id FROM webhooks_endpointstate WHERE webhook_id IN ({ids}) ORDER BY webhook_id FOR NO KEY UPDATE
@@ -61,7 +66,7 @@ def give_positions() -> int:
     One sequencer at a time, by an advisory lock (SQLite: its only writer). What it sees after it has the lock
     includes all that the one before it wrote.
     """
-    if not Event.objects.filter(position=None).exists():
+    if not fetch("SELECT 1 FROM webhooks_event WHERE position IS NULL LIMIT 1", ()):
         return 0
     if connection.vendor != "postgresql":
         return run_together(_GIVE_POSITIONS)[-1]
@@ -75,13 +80,10 @@ def latest_position() -> int:
 
 def number_deliveries(webhook_ids: Collection[int]) -> int:
     """Numbers what waits unnumbered for these webhooks, whose leases the caller holds; says how many."""
-    unnumbered = Delivery.objects.filter(
-        webhook_id__in=webhook_ids, state=DeliveryState.WAITING, sequence=None
-    )
-    found = sorted(unnumbered.order_by().values_list("webhook_id", flat=True).distinct())
-    if not found:
+    unnumbered = fetch_once(_UNNUMBERED.format(ids=ids_text(webhook_ids)), ()) if webhook_ids else []
+    if not unnumbered:
         return 0
-    ids = ids_text(found)
+    ids = ids_text(sorted(webhook_id for (webhook_id,) in unnumbered))
     number, keep = _NUMBER_DELIVERIES.format(ids=ids), _KEEP_LAST.format(ids=ids)
     if connection.vendor != "postgresql":
         return run_together(number, keep)[0]

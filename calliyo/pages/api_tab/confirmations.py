@@ -7,7 +7,9 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
 from apikeys.models import APIKey
+from apikeys.usage import calls_in_the_last_hour
 from apikeys.validation import NAME_LENGTH
+from calliyo.actor import ActorType
 from calliyo.pages import form_numbers
 from calliyo.pages.api_tab.config_form import limits_in_words
 from calliyo.pages.api_tab.forms import KEEP, DeleteForm, DuplicateForm, KeyForm, RenameForm
@@ -62,10 +64,21 @@ def duplicate_dialog(user: User, key: APIKey, form: DuplicateForm | None = None)
 
 
 def regenerate_dialog(user: User, key: APIKey) -> Overlay:
-    """Names what breaks: who used the old token last."""
-    webhooks = Webhook.objects.filter(api_key=key).exists()
-    context = {"key": key, "webhooks": webhooks, "form_number": form_numbers.issue(user)}
+    """Names what breaks: who used the old token last, how often in the last hour; and which webhooks it made itself."""
+    webhooks = list(Webhook.objects.filter(api_key=key))
+    context = {
+        "key": key,
+        "kept": [webhook for webhook in webhooks if not made_by_key(webhook)],
+        "made_by_token": [webhook for webhook in webhooks if made_by_key(webhook)],
+        "last_hour": calls_in_the_last_hour(key, timezone.now()),
+        "form_number": form_numbers.issue(user),
+    }
     return Overlay(template="regenerate.html", context=context)
+
+
+def made_by_key(webhook: Webhook) -> bool:
+    """Whether the key's own token made it, through the API: whoever had the token chose where its events go."""
+    return webhook.created_by_type == ActorType.API_KEY and webhook.created_by_id == webhook.api_key_id
 
 
 def delete_dialog(key: APIKey, form: DeleteForm | None = None) -> Overlay:

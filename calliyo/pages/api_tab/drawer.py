@@ -7,12 +7,14 @@ from django.utils import timezone
 
 from apikeys.models import APIKey
 from apikeys.scopes import Scope
+from apikeys.usage import hourly_calls
 from calliyo.pages.api_tab import scope_table
 from calliyo.pages.api_tab.audit import AuditLine
 from calliyo.pages.api_tab.config_form import ConfigForm, limits_in_words
 from calliyo.pages.api_tab.health import key_state
 from calliyo.pages.api_tab.page import Overlay
-from calliyo.pages.api_tab.rows import expiry
+from calliyo.pages.api_tab.rows import expiry, requests_in_words
+from calliyo.pages.api_tab.scope_use import uses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,13 @@ class NotSaved:
 def drawer(key: APIKey, panel: str, **context: object) -> Overlay:
     """The drawer of a key, with the context of one of its panels."""
     now = timezone.now()
-    head = {"key": key, "panel": panel, "state": key_state(key, now), "ends": expiry(key, now)}
+    head = {
+        "key": key,
+        "panel": panel,
+        "state": key_state(key, now),
+        "ends": expiry(key, now),
+        "requests": requests_in_words(sum(hourly_calls([key.pk], now)[key.pk])),
+    }
     return Overlay(template="drawer.html", context=head | context)
 
 
@@ -37,7 +45,7 @@ def scopes_panel(key: APIKey, form: ConfigForm | None = None, not_saved: NotSave
     return drawer(
         key,
         "scopes",
-        lines=scope_table.lines(scopes),
+        lines=scope_table.lines(scopes, uses(key, timezone.now())),
         words=scope_table.words(key, scopes),
         limits=limits_in_words(key),
         config=form,

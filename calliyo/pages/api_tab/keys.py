@@ -15,6 +15,7 @@ from calliyo.pages.access import (
     form_target,
     may_act_on,
     panel_address,
+    row_address,
     typed_form_target,
 )
 from calliyo.pages.api_tab.confirmations import delete_dialog, rename_dialog
@@ -83,4 +84,4 @@ def _rename(*, key_id: int, version: int, name: str) -> APIKey:
 def _back(request: AdminRequest, key: APIKey) -> str:
     """Where the button was: in the drawer, or in the key's row."""
     panel = request.POST.get("panel", "")
-    return panel_address(key.pk, panel) if panel in PANELS else f"{api_tab_address()}#key-{key.pk}"
+    return panel_address(key.pk, panel) if panel in PANELS else row_address(key.pk)

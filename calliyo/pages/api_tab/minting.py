@@ -15,13 +15,15 @@ from apikeys.scopes import in_order
 from calliyo.errors import DomainError
 from calliyo.pages import form_numbers
 from calliyo.pages.access import AdminRequest, api_tab_address, form_target, may_act_on, typed_form_target
-from calliyo.pages.api_tab.confirmations import create_dialog, duplicate_dialog
+from calliyo.pages.api_tab.confirmations import create_dialog, duplicate_dialog, made_by_key
 from calliyo.pages.api_tab.forms import DuplicateForm, KeyForm, add_domain_error
 from calliyo.pages.api_tab.page import Overlay, api_page
 from calliyo.pages.api_tab.versions import locked_key
 from calliyo.unit_of_work import unit_of_work
 from leads.models import User
 from webhooks.copying import copy_webhooks
+from webhooks.models import Webhook
+from webhooks.operations import delete_webhook
 
 
 @typed_form_target
@@ -136,7 +138,12 @@ def _regenerate(user: User, key_id: int, sent: QueryDict) -> MintedKey:
     form_numbers.spend(sent.get("form_number", ""), user)
     # Somebody else may have regenerated it meanwhile, and handed out the token that this would break.
     version = sent.get("version", "")
-    return operations.regenerate_token(key=locked_key(key_id, int(version) if version.isdecimal() else 0))
+    key = locked_key(key_id, int(version) if version.isdecimal() else 0)
+    unwanted = [int(pk) for pk in sent.getlist("remove") if pk.isdecimal() and len(pk) < 19]
+    for webhook in Webhook.objects.filter(api_key=key, pk__in=unwanted):
+        if made_by_key(webhook):
+            delete_webhook(webhook=webhook)
+    return operations.regenerate_token(key=key)
 
 
 def _already_sent(request: AdminRequest) -> HttpResponse:

@@ -81,7 +81,7 @@ for (const form of document.querySelectorAll("form[data-guard]")) {
 addEventListener("beforeunload", (event) => {
     if (!leavingIsFine && (typed || overlay?.hasAttribute("data-holds-token"))) event.preventDefault();
 });
-for (const form of document.querySelectorAll("form[method=post]")) {
+for (const form of document.querySelectorAll("form[method=post]:not([hx-post])")) {
     form.addEventListener("submit", (event) => {
         if (form.dataset.sent) {
             event.preventDefault();

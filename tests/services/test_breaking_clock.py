@@ -1,0 +1,117 @@
+"""The database's clock is stepped under real workers: nothing is lost, stuck, out of order, or sent twice for it.
+
+Steps are made in the database alone: a `clock_timestamp()` of the tests' own stands before PostgreSQL's in the path.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.db import connection
+
+from tests.processes import Answer, Received, wait_until
+from tests.services.breaking import SOON, Writers, assert_all_arrived, changing, nothing_waits
+from tests.webhooks.engines import new_lead, new_webhook
+from webhooks.delivery.clock import database_now
+from webhooks.models import Attempt, Delivery, EndpointState
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
+
+HOUR = 3600.0
+_CLOCKS = ("clock_timestamp", "statement_timestamp", "transaction_timestamp", "now")
+
+
+@pytest.fixture(autouse=True)
+def real_services():
+    assert connection.vendor == "postgresql", "these tests are for `make test-services`"
+
+
+@contextmanager
+def steppable_clock() -> Iterator[Callable[[float], None]]:
+    """Gives what steps the clock of this database by so many seconds, for all that connect from now on."""
+    name = connection.settings_dict["NAME"]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE SCHEMA stepped; CREATE TABLE stepped.by (seconds float8); INSERT INTO stepped.by VALUES (0)"
+        )
+        for clock in _CLOCKS:
+            cursor.execute(
+                f"CREATE FUNCTION stepped.{clock}() RETURNS timestamptz LANGUAGE sql VOLATILE AS"  # noqa: S608  # no value
+                f" 'SELECT pg_catalog.{clock}() + make_interval(secs => (SELECT seconds FROM stepped.by))'"
+            )
+        cursor.execute(f'ALTER DATABASE "{name}" SET search_path = stepped, pg_catalog, public')
+    connection.close()
+
+    def step(seconds: float) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE stepped.by SET seconds = seconds + %s", [seconds])
+
+    try:
+        yield step
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f'ALTER DATABASE "{name}" RESET search_path')
+            cursor.execute("DROP SCHEMA stepped CASCADE")
+        connection.close()
+
+
+def test_a_clock_that_is_stepped_to_and_fro_while_leads_change_loses_nothing(start_worker, receiver):
+    with steppable_clock() as step:
+        webhook = new_webhook(receiver.url)
+        # Every ninth request fails, so that retries wait on either side of each step.
+        receiver.answer_by(lambda _: Answer(status=500 if len(receiver.requests) % 9 == 0 else 200))
+        leads = [new_lead(number) for number in range(6)]
+        workers = [start_worker(CALLIYO_WEBHOOK_RETRY_SCHEDULE=SOON) for _ in range(2)]
+        writers = Writers(changing(leads, 1), changing(leads, 2))
+        for seconds in (HOUR, -2 * HOUR, 5.0, -5.0, HOUR):
+            time.sleep(2.5)
+            step(seconds)
+        time.sleep(2.5)
+        writers.stop()
+        arrived = assert_all_arrived(receiver, webhooks=[webhook])
+        assert "clock.stepped" in workers[0].output + workers[1].output
+        assert [worker.popen.poll() for worker in workers] == [None, None]
+        again = len(arrived.requests) - len(arrived.by_delivery)
+        # Each that came again had failed before, or was sent under a lease that the step had ended.
+        failed = Attempt.objects.exclude(error="").count()
+        assert failed > 0 and again == failed + arrived.unrecorded()
+        assert arrived.unrecorded() <= 20
+        for worker in workers:
+            worker.stop()
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_waiting_for_a_dead_workers_lease_or_a_retry(
+    start_worker, receiver
+):
+    with steppable_clock() as step:
+        webhook = new_webhook(receiver.url)
+        hangs = iter([True])
+        receiver.answer_by(lambda _: Answer(delay=30.0) if next(hangs, False) else Answer())
+        worker = start_worker()
+        new_lead(1)
+        receiver.wait_for(1)
+        worker.kill()
+        step(-HOUR)  # the dead worker's lease now lasts for an hour and more
+        Delivery.objects.update(next_attempt_at=database_now())
+        killed_at = time.time()
+        heir = start_worker()
+        new_lead(2)
+        receiver.wait_for(3, seconds=25)
+        assert time.time() - killed_at < 20
+        wait_until(nothing_waits)
+        assert EndpointState.objects.get().lease_number == 2
+
+        receiver.answer_by(lambda received: Answer(status=500 if _is_third(received) else 200))
+        new_lead(3)
+        waiting = Delivery.objects.filter(state="waiting", attempts=1)
+        wait_until(waiting.exists)
+        step(-HOUR)  # its retry, due in five seconds, is now due in an hour
+        receiver.answer_by(lambda _: Answer())
+        wait_until(nothing_waits, seconds=15)
+        assert_all_arrived(receiver, webhooks=[webhook])
+        heir.stop()
+
+
+def _is_third(received: Received) -> bool:
+    return received.headers["x-calliyo-sequence"] == "3"
