@@ -1,13 +1,12 @@
 """What an operation may answer: its own answers with headers and examples, and every error by its status."""
 
 from collections.abc import Iterator
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from apikeys.permissions import ANY_KEY
 from calliyo.api.lists import AS_OF_HEADER
 from calliyo.api.streams import FORMATS
-from calliyo.reference.errors import by_status
+from calliyo.reference.errors import by_status, phrase
 from calliyo.reference.examples import ANSWERS
 from calliyo.reference.values import ID, Schema
 
@@ -142,7 +141,7 @@ def _object(operation: "PublicSchema", status: int, schema: Schema) -> Schema:
         # Who may not read the object is told its id only, without a tag.
         told |= {"ETag": {"description": HEADERS["ETag"]["description"], "schema": _TEXT}}
     content = {"application/json": media(schema, {operation.noun: ANSWERS.get(operation.noun)})}
-    return {"description": HTTPStatus(status).phrase, "headers": told, "content": content}
+    return {"description": phrase(status), "headers": told, "content": content}
 
 
 def _told(operation: "PublicSchema", status: int) -> Schema:
@@ -154,7 +153,7 @@ def _told(operation: "PublicSchema", status: int) -> Schema:
     more = ["Idempotent-Replayed"] if operation.method == "POST" else []
     more += ["ETag"] if operation.method == "GET" and operation.by_id else []
     return {
-        "description": HTTPStatus(status).phrase,
+        "description": phrase(status),
         "headers": headers(*_ALWAYS, *more),
         "content": {"application/json": media(schema, {name: ANSWERS.get(name)})},
     }
@@ -187,7 +186,7 @@ def _unchanged(text: str, *more: str) -> Schema:
 def _errors(operation: "PublicSchema") -> Schema:
     return {
         str(status): {
-            "description": HTTPStatus(status).phrase,
+            "description": phrase(status),
             "headers": headers(
                 *(_UNLIMITED if status in _BEFORE_LIMITS else _ALWAYS), *_OF_ERRORS.get(status, ())
             ),

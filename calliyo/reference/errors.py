@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 from calliyo.api.problems import DOMAIN_STATUS, FieldError, Problem, members
@@ -204,6 +205,15 @@ _ALL: Final = (
     ),
 )  # fmt: skip
 ERRORS: Final[Mapping[str, ErrorKind]] = {kind.code: kind for kind in _ALL}
+
+
+# Python's own words for these have changed, and the tracked document must not change with them.
+_PHRASES: Final = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
+
+
+def phrase(status: int) -> str:
+    """What HTTP calls the status."""
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
 
 
 def by_status(codes: Iterator[str]) -> dict[int, list[ErrorKind]]:
