@@ -17,7 +17,7 @@ from tests.processes import ROOT
 from webhooks.models import Event
 
 # More of them by hand: make test-services CASES=1000 TEST_ARGS=tests/services/test_described.py
-CASES = os.environ.get("CALLIYO_CASES") or "15"
+CASES = os.environ.get("CALLIYO_CASES") or "10"
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
