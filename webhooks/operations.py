@@ -12,8 +12,9 @@ from uuid_utils.compat import uuid7
 
 from apikeys.audit import record as audit
 from apikeys.models import APIKey
-from calliyo.actor import SYSTEM, acting_as, current_actor
+from calliyo.actor import SYSTEM, ActorType, acting_as, current_actor
 from calliyo.unit_of_work import current_unit, unit_of_work
+from leads.models import Deletion
 from leads.pictures import moment
 from webhooks import rotation, secrets
 from webhooks.body import body_for
@@ -140,7 +141,14 @@ def delete_webhook(*, webhook: Webhook) -> None:
     """Deletes it, for good: nothing is sent from now on; its deliveries go in batches, by a task."""
     webhook = _locked(webhook.pk)
     _audit(webhook, "webhook.deleted", **_told(webhook))
+    if webhook.created_by_type == ActorType.API_KEY and webhook.created_by_id == webhook.api_key_id:
+        Deletion.note(deletions_of(webhook.api_key_id), [webhook.pk], _stamp())
     webhook.delete()
+
+
+def deletions_of(api_key_id: int) -> str:
+    """Under which name what is gone of the webhooks that this key made for itself is noted."""
+    return f"webhooks-{api_key_id}"
 
 
 @unit_of_work

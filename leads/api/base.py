@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from django.db.models import BigIntegerField, CharField, F, JSONField, OuterRef, QuerySet, Subquery
+from django.db.models import BigIntegerField, CharField, F, Func, JSONField, OuterRef, QuerySet, Subquery
 from django.db.models.sql.compiler import SQLCompiler
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
@@ -55,7 +55,7 @@ class CRMViewSet(ResourceViewSet):
     def list(self, request: Request) -> HttpResponseBase:
         """The resource's rows; with `deleted_after`, those that are gone."""
         if "deleted_after" in request.query_params:
-            return DeletedList(request, self.resource).list(request)
+            return DeletedList(request, self.resource.value).list(request)
         return super().list(request)
 
     @classmethod
@@ -82,7 +82,7 @@ class CRMViewSet(ResourceViewSet):
 
 
 class DeletedList(Listing):
-    """What is gone of a resource, in the order in which it went."""
+    """What is gone of a resource, named as `Deletion` names it, in the order in which it went."""
 
     model = Deletion
     columns = ("deleted_at", "id", "object_id")
@@ -91,7 +91,7 @@ class DeletedList(Listing):
     shape = DeletedShape
     sync_field = "deleted_at"
 
-    def __init__(self, request: Request, resource: Resource) -> None:
+    def __init__(self, request: Request, resource: str) -> None:
         self.request = request
         self.resource = resource
 
@@ -102,11 +102,11 @@ class DeletedList(Listing):
 
     def parameters(self) -> dict[str, Any]:
         """Which resource."""
-        return {"resource": self.resource.value}
+        return {"resource": self.resource}
 
     def list_name(self) -> str:
         """The resource's path, and that these are no more."""
-        return f"{self.resource.value}-deleted"
+        return f"{self.resource}-deleted"
 
     def pictures(self, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
         """Id and time."""
@@ -135,6 +135,27 @@ class Gathered(Subquery):
         """SQLite's own aggregate."""
         template = "(SELECT json_group_array(item) FROM (%(subquery)s))"
         return super().as_sql(compiler, connection, template=template, **context)
+
+
+class Spelled(Func):
+    """A time as JSON spells it, which the databases do in a fraction of the time that Python takes for a page."""
+
+    output_field = CharField()
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> Any:
+        """In the connection's time zone, which Django sets to UTC."""
+        template = """to_char(%(expressions)s, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
+        return self.as_sql(compiler, connection, template=template, **context)
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: Any, **context: Any) -> Any:
+        """As it is stored: in UTC."""
+        template = "strftime('%%%%Y-%%%%m-%%%%dT%%%%H:%%%%M:%%%%fZ', %(expressions)s)"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+
+def with_spelled_times(columns: tuple[str, ...]) -> tuple[Any, ...]:
+    """A lead's columns, the times that are only shown as text."""
+    return tuple(Spelled(name) if name.endswith("_at") else name for name in columns)
 
 
 def tag_names() -> "Subquery[Any]":

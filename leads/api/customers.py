@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from apikeys.scopes import Resource
 from calliyo.api.filters import TextFilter, WordFilter
-from leads.api.base import CRMViewSet, own_external_id, tag_names
+from leads.api.base import CRMViewSet, own_external_id, tag_names, with_spelled_times
 from leads.api.campaigns import CampaignViewSet
 from leads.api.filters import LeadFilters
 from leads.api.shapes import CustomerShape
@@ -45,10 +45,7 @@ class CustomerViewSet(CRMViewSet):
 
     @classmethod
     def columns_read(cls) -> tuple[Any, ...]:
-        return (*cls.columns, tag_names(), own_external_id())
+        return (*with_spelled_times(cls.columns), tag_names(), own_external_id())
 
     def pictures(self, rows: list[tuple[Any, ...]]) -> list[Picture]:
-        return [
-            customer_picture(tuple(row), tags=in_order(tags), external_id=external_id)
-            for *row, tags, external_id in rows
-        ]
+        return [customer_picture(row[:-2], tags=in_order(row[-2]), external_id=row[-1]) for row in rows]

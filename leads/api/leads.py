@@ -13,7 +13,7 @@ from calliyo.api.inputs import read_input
 from calliyo.api.parameters import check_parameters
 from calliyo.api.request_id import current_request_id
 from calliyo.api.views import read_id
-from leads.api.base import CRMViewSet, own_external_id, tag_names
+from leads.api.base import CRMViewSet, own_external_id, tag_names, with_spelled_times
 from leads.api.campaigns import CampaignViewSet
 from leads.api.filters import LeadFilters
 from leads.api.inputs import named_as_in_json
@@ -43,17 +43,14 @@ class LeadViewSet(CRMViewSet, OpenToBrowserForms):
 
     @classmethod
     def columns_read(cls) -> tuple[Any, ...]:
-        return (*cls.columns, tag_names(), own_external_id())
+        return (*with_spelled_times(cls.columns), tag_names(), own_external_id())
 
     def is_open_to_browsers(self) -> bool:
         """The list's address, where forms post to; single leads have nothing for them."""
         return not self.detail
 
     def pictures(self, rows: list[tuple[Any, ...]]) -> list[Picture]:
-        return [
-            lead_picture(tuple(row), tags=in_order(tags), external_id=external_id)
-            for *row, tags, external_id in rows
-        ]
+        return [lead_picture(row[:-2], tags=in_order(row[-2]), external_id=row[-1]) for row in rows]
 
     @described(parameters=PARAMETERS, answers={200: LeadShape, 201: LeadShape, 202: AcceptedShape})
     def create(self, request: Request) -> HttpResponse | Response:

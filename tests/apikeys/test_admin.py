@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from apikeys.models import APIKey, AuditEntry, IdempotencyRecord
+from apikeys.models import APIKey, AuditEntry, IdempotencyRecord, KeyUsage, RefusedCall
 from apikeys.operations import create_api_key
 from tests.leads.factories import CompanyAdminFactory, UserFactory
 
@@ -41,7 +41,19 @@ def desk(db):
 
 def pages(minted, record):
     entry = AuditEntry.objects.get()
-    for model, row in (("apikey", minted.key), ("auditentry", entry), ("idempotencyrecord", record)):
+    usage, _ = KeyUsage.objects.get_or_create(
+        api_key_id=minted.key.pk,
+        day=timezone.now().date(),
+        resource="leads",
+        access="read",
+        result="ok",
+        calls=7,
+    )
+    call, _ = RefusedCall.objects.get_or_create(
+        api_key_id=minted.key.pk, at=record.created_at, method="GET", path="/public/leads", status=403
+    )
+    rows = {"apikey": minted.key, "auditentry": entry, "idempotencyrecord": record}
+    for model, row in (rows | {"keyusage": usage, "refusedcall": call}).items():
         yield f"/admin/apikeys/{model}/"
         yield f"/admin/apikeys/{model}/{row.pk}/change/"
 

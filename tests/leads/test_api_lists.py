@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import connection
+from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
@@ -113,6 +114,27 @@ def test_every_list_has_its_final_json(client_with, everything):
     assert first["calls"]["connected"] is True
     assert first["follow-ups"]["status"] == "overdue"
     assert first["notes"]["author"] == {"type": "user", "id": agent.pk, "name": "Farheen Shaikh"}
+
+
+@pytest.mark.parametrize(
+    ("second", "spelled"),
+    [
+        ((0, 0), "2026-12-31T23:59:00.000Z"),
+        ((1, 1_000), "2026-12-31T23:59:01.001Z"),
+        ((9, 70_000), "2026-12-31T23:59:09.070Z"),
+        ((59, 573_000), "2026-12-31T23:59:59.573Z"),
+        ((59, 999_000), "2026-12-31T23:59:59.999Z"),
+    ],
+)
+def test_times_are_spelled_in_utc_with_three_digits(client_with, db, second, spelled):
+    lead = LeadFactory(status=status_of(StatusRole.CUSTOMER))
+    at = datetime(2026, 12, 31, 23, 59, *second, tzinfo=UTC)
+    QuerySet.update(Lead.objects.filter(pk=lead.pk), created_at=at, updated_at=at, converted_at=at)
+    client = client_with("leads:read", "customers:read")
+    for path in ("leads", "customers", f"leads/{lead.pk}"):
+        answer = client.get(f"/public/{path}").json()
+        row = answer["results"][0] if "results" in answer else answer
+        assert {row[name] for name in ("created_at", "updated_at", "converted_at")} == {spelled}
 
 
 @pytest.mark.parametrize("resource", list(Resource))

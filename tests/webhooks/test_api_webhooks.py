@@ -14,7 +14,7 @@ from tests.webhooks.engines import new_lead, running_engine
 from webhooks import replay, secrets
 from webhooks.delivery.configured import configured_sender
 from webhooks.models import Delivery, EndpointState, Event, OffReason, Webhook
-from webhooks.operations import change_webhook, subscribe, turn_off
+from webhooks.operations import change_webhook, delete_webhook, subscribe, turn_off
 from webhooks.reencryption import reencrypt_secrets
 from webhooks.signing import calliyo_signature_holds
 
@@ -207,6 +207,21 @@ def test_a_list_costs_the_same_statements_however_long(n8n, django_assert_max_nu
         subscribed(n8n, headers={"X-A": "1"})
     with django_assert_max_num_queries(3):
         assert len(n8n.get("/public/webhooks").json()["results"]) == 6
+
+
+def test_what_is_gone_is_told_to_the_key_that_made_it(n8n, client_with):
+    other = client_with("leads:read", manage_webhooks=True)
+    webhook, theirs = subscribed(n8n), subscribed(other)
+    with acting_as(Actor(type=ActorType.USER, id=1, name="Ravi")):
+        made_for_it = subscribe(api_key=n8n.key, url=URL, events=["lead.created"])
+        delete_webhook(webhook=made_for_it)
+        delete_webhook(webhook=Webhook.objects.get(pk=webhook["id"]))
+    other.request("DELETE", f"/public/webhooks/{theirs['id']}")
+    gone = n8n.get("/public/webhooks", {"deleted_after": webhook["created_at"]}).json()["results"]
+    assert gone == [{"id": webhook["id"], "deleted_at": gone[0]["deleted_at"]}]
+    later = gone[0]["deleted_at"].replace("2026", "2036")
+    assert n8n.get("/public/webhooks", {"deleted_after": later}).json()["results"] == []
+    assert n8n.get("/public/webhooks", {"deleted_before": later}).status_code == 400
 
 
 # ── Never wider ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.db.models import BigIntegerField, QuerySet
 from django.http import Http404, HttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -22,6 +23,8 @@ from calliyo.api.parameters import check_parameters
 from calliyo.api.problems import FieldError
 from calliyo.api.views import ResourceViewSet, read_id
 from calliyo.statements import Parameter
+from leads.api.base import DeletedFilters, DeletedList
+from leads.api.shapes import DeletedShape
 from leads.api.writing import ignored
 from webhooks import secrets
 from webhooks.api.inputs import WebhookChangesInput, WebhookInput
@@ -37,6 +40,7 @@ from webhooks.operations import (
     DEFAULT_OVERLAP,
     change_webhook,
     delete_webhook,
+    deletions_of,
     rotate_secret,
     subscribe,
 )
@@ -92,6 +96,13 @@ class WebhookViewSet(ResourceViewSet):
 
     def pictures(self, rows: Rows) -> Pictures:
         return [webhook_picture(row[:-1], row[-1]) for row in rows]
+
+    @described(parameters=DeletedFilters.fields(), answers={200: DeletedShape})
+    def list(self, request: Request) -> HttpResponseBase:
+        """The key's own webhooks; with `deleted_after`, those that are gone."""
+        if "deleted_after" in request.query_params:
+            return DeletedList(request, deletions_of(self.caller.key.pk)).list(request)
+        return super().list(request)
 
     @described(answers={201: WebhookWithSecretShape})
     def create(self, request: Request) -> HttpResponse:
