@@ -28,6 +28,11 @@ def titled(scope: str) -> str:
     return f"{gettext(RESOURCE_TITLES[Resource(resource)])} {_access_word(access)}"
 
 
+def seen_with(scope: str) -> str:
+    """What a key with this read scope can see: "follow-ups"."""
+    return _noun(Resource(scope.partition(":")[0]))
+
+
 def access_title(scope: str) -> str:
     """The column of the Scopes table that a scope is in: "Read"."""
     return gettext("Read") if scope.endswith(":read") else gettext("Write")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from apikeys.models import APIKey
 from tests.browser import demo
 from tests.browser.test_pictures import SCHEMES, WIDTHS, fits, look
 from tests.deliveries import busy_day, new_attempt, new_delivery
@@ -80,7 +81,7 @@ def test_nothing_is_asked_for_while_the_tab_is_hidden(
     page = settings_api
     page.goto(address(live_server, webhook))
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: asked.append(request.url) if "/deliveries" in request.url else None)
     page.evaluate("Object.defineProperty(document, 'hidden', {configurable: true, get: () => true})")
     page.wait_for_timeout(6000)
     assert asked == []
@@ -129,6 +130,59 @@ def test_a_test_event_that_takes_long_blocks_nothing(
     expect(page.get_by_role("group", name="Test event")).to_contain_text("202 Accepted")
     expect(page.get_by_role("group", name="Test event")).to_be_focused()
     expect(button).not_to_have_attribute("aria-disabled", "true")
+
+
+def test_a_scope_is_offered_where_its_event_is_ticked(settings_api: Page, live_server: Any) -> None:
+    page = settings_api
+    key = demo.seed()["zoho"]
+    page.goto(f"{live_server.url}/settings?tab=api&key={key.pk}&panel=webhooks&webhook=new")
+    offer = page.get_by_label("Tick the scope Call history read too")
+    expect(offer).to_be_hidden()
+    page.get_by_label("URL").fill("https://flow.zoho.example/more")
+    page.get_by_label("call.completed").check()
+    offer.check()
+    page.get_by_label("None: events are not signed").check()
+    page.get_by_text("Order, rate limit and headers").click()
+    page.get_by_label("Deliveries a minute, at most").fill("60")
+    page.get_by_label("Headers that are sent along").fill("X-Source: calliyo")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("dialog")).to_contain_text("The key has the scope Call history read now.")
+    expect(page.get_by_role("dialog")).to_contain_text("at most 60 a minute")
+    assert "calls:read" in APIKey.objects.get(pk=key.pk).scopes
+
+
+@SCHEMES
+@WIDTHS
+def test_every_state_of_the_form_fits_the_screen(
+    settings_api: Page, live_server: Any, picture: Callable[[str], None], width: int, scheme: str
+) -> None:
+    page = settings_api
+    look(page, width, scheme)
+    key = demo.seed()["zoho"]
+    hook = Webhook.objects.get(url="https://flow.zoho.example/calliyo")
+    panel = f"{live_server.url}/settings?tab=api&key={key.pk}&panel=webhooks"
+
+    def seen(state: str) -> None:
+        fits(page, width)
+        picture(f"{state}-{scheme}-{width}")
+
+    page.goto(f"{panel}&webhook=new")
+    page.get_by_label("note.added").check()
+    page.get_by_text("Order, rate limit and headers").click()
+    page.get_by_label("note.added").scroll_into_view_if_needed()
+    seen("webhook-form-offer")
+    page.get_by_label("Headers that are sent along").fill("Host: elsewhere")
+    page.get_by_label("Deliveries a minute, at most").fill("-1")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#id_headers_error")).to_be_visible()
+    page.locator("#id_headers_error").scroll_into_view_if_needed()
+    seen("webhook-form-refused")
+    page.goto(f"{panel}&webhook={hook.pk}")
+    page.get_by_label("URL").fill("https://flow.zoho.example/mine")
+    change_webhook(webhook=hook, url="https://flow.zoho.example/theirs", rate_limit=30)
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("The rate limit is now 30 a minute.")
+    seen("webhook-changed-meanwhile")
 
 
 @SCHEMES

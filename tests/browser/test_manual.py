@@ -55,7 +55,7 @@ def webhooks(page: Page) -> None:
     drawer.get_by_label("call.completed").check()
     drawer.get_by_role("button", name="Save").click()
     expect(drawer).to_contain_text(
-        "call.completed needs the scope Call history read. Tick it under Scopes first."
+        "call.completed needs the scope Call history read. Tick it below the event, or leave the event out."
     )
     assert not Webhook.objects.exists()
     drawer.get_by_label("call.completed").uncheck()

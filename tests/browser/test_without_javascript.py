@@ -8,8 +8,12 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from apikeys.models import APIKey
 from apikeys.operations import create_api_key
+from tests.browser import demo
 from tests.browser.test_manual import TOKEN
-from webhooks.models import Webhook
+from tests.deliveries import busy_day
+from tests.processes import Receiver
+from webhooks.models import Delivery, Webhook
+from webhooks.operations import change_webhook
 
 
 @pytest.fixture
@@ -75,3 +79,29 @@ def test_a_login_that_ends_loses_nothing_without_a_script_too(
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#secret")).to_be_visible()
     assert Webhook.objects.get().url == "https://crm.example/typed"
+
+
+def test_deliveries_are_found_read_and_sent_again(settings_api: Page, receiver: Receiver) -> None:
+    page = settings_api
+    demo.seed()
+    webhook = Webhook.objects.get(url="https://flow.zoho.example/calliyo")
+    change_webhook(webhook=webhook, url=receiver.url)
+    busy_day(webhook)
+    page.reload()
+    page.get_by_role("link", name="Configure Zoho production").click()
+    page.get_by_role("link", name="Webhooks").click()
+    page.get_by_role("link", name=f"Deliveries to {receiver.url}").click()
+    page.get_by_label("Outcome").select_option("failed")
+    page.get_by_role("button", name="Find").click()
+    rows = page.locator(".log tbody tr")
+    expect(rows).to_have_count(1)
+    rows.get_by_role("link").click()
+    expect(page.get_by_role("dialog")).to_contain_text("HTTP/1.1 500 Internal Server Error")
+    page.get_by_role("link", name="All deliveries").click()
+    rows.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Resend selected").click()
+    expect(page.get_by_role("dialog")).to_contain_text("1 delivery is queued.")
+    assert Delivery.objects.filter(cause="replay").count() == 1
+    page.get_by_role("link", name="All webhooks of this key").click()
+    page.get_by_role("button", name="Send test event").first.click()
+    expect(page.get_by_role("group", name="Test event")).to_contain_text("200 OK")

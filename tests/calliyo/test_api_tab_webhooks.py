@@ -91,9 +91,10 @@ def test_a_second_post_of_the_same_form_adds_nothing(desk, key):
 def test_an_event_without_its_scope_is_refused_at_the_field_with_the_scopes_name(desk, key):
     response = add(desk, key, events=["lead.created", "note.added"])
     page = text_of(response)
-    assert "note.added needs the scope Notes read. Tick it under Scopes first." in page
+    assert "note.added needs the scope Notes read. Tick it below the event, or leave the event out." in page
     assert re.search(
-        r'value="note.added" checked aria-invalid="true" aria-describedby="id_events_error"', page
+        r'value="note.added" data-scope="notes:read" checked aria-invalid="true" aria-describedby="id_events_error"',
+        page,
     )
     assert 'id="id_events_error"' in page
     assert f'value="{URL}"' in page
@@ -193,7 +194,7 @@ def test_who_comes_second_is_told_and_overwrites_nothing(desk, key):
     response = edit(desk, webhook, events=["call.completed"])
     page = text_of(response)
     assert "this webhook was changed since you opened it (Calliyo, just now)" in page
-    assert "Saved now: https://elsewhere.example/ with lead.created." in page
+    assert "The URL is now https://elsewhere.example/." in page
     assert 'value="call.completed" checked' in page
     webhook.refresh_from_db()
     assert (webhook.url, webhook.events) == ("https://elsewhere.example/", ["lead.created"])

@@ -1,5 +1,6 @@
 """The Webhooks panel of the drawer: a card a webhook, and what is open on one of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.db.models import F
@@ -12,11 +13,13 @@ from calliyo.pages import form_numbers
 from calliyo.pages.access import AdminRequest
 from calliyo.pages.api_tab.confirmations import waiting_in_words
 from calliyo.pages.api_tab.day import Day, days_of
+from calliyo.pages.api_tab.delivery_words import span_words
 from calliyo.pages.api_tab.drawer import drawer
 from calliyo.pages.api_tab.exchange import Exchange
 from calliyo.pages.api_tab.health import State, events_without_scope, webhook_state
 from calliyo.pages.api_tab.page import Overlay
 from calliyo.pages.api_tab.webhook_form import ORDERINGS, WebhookForm
+from calliyo.pages.api_tab.webhook_headers import header_names
 from calliyo.pages.viewer import in_viewers_zone
 from webhooks import replay
 from webhooks.models import Ordering, Webhook
@@ -34,6 +37,8 @@ class Open:
     missed: int = 0
     """How many events happened while it was off and can be sent now."""
     notice: str = ""
+    told: Sequence[str] = ()
+    """What somebody else changed meanwhile, a sentence each."""
 
     @property
     def missed_shown(self) -> str:
@@ -86,7 +91,12 @@ def webhooks_panel(request: AdminRequest, key: APIKey, now_open: Open | None = N
         days = days_of([webhook.pk for webhook in webhooks], timezone.now())
     cards = [_card(webhook, key, now_open, days[webhook.pk]) for webhook in webhooks]
     adding = now_open.form if now_open.webhook_id is None else None
-    context: dict[str, object] = {"cards": cards, "adding": adding, "notice": now_open.notice}
+    context: dict[str, object] = {
+        "cards": cards,
+        "adding": adding,
+        "notice": now_open.notice,
+        "told": now_open.told,
+    }
     if now_open.form:
         context |= {"form": now_open.form, "form_number": form_numbers.issue(request.user)}
     if now_open.secret or now_open.exchange:
@@ -110,7 +120,16 @@ def _card(webhook: Webhook, key: APIKey, now_open: Open, day: Day) -> Card:
 
 def _facts(webhook: Webhook) -> list[str]:
     signed = gettext("Signed with its secret") if webhook.secret else gettext("Not signed: it has no secret")
-    facts = [signed, str(dict(ORDERINGS)[Ordering(webhook.ordering)]).lower()]
+    facts = [signed]
+    now = timezone.now()
+    if webhook.previous_secret_until is not None and webhook.previous_secret_until > now:
+        left = span_words(webhook.previous_secret_until - now)
+        facts.append(gettext("the secret before signs too for %(time)s") % {"time": left})
+    facts.append(str(dict(ORDERINGS)[Ordering(webhook.ordering)]).lower())
+    if webhook.rate_limit is not None:
+        facts.append(gettext("at most %(count)s a minute") % {"count": f"{webhook.rate_limit:,}"})
+    if names := header_names(webhook):
+        facts.append(gettext("sends %(headers)s along") % {"headers": ", ".join(names)})
     if webhook.skip_own:
         facts.append(gettext("skips the changes of its own key"))
     return facts

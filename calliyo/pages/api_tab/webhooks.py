@@ -13,6 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
 from apikeys.models import APIKey
+from apikeys.operations import set_scopes
+from apikeys.scopes import in_order
 from calliyo.errors import DomainError
 from calliyo.pages import form_numbers
 from calliyo.pages.access import AdminRequest, api_tab_address, form_target, may_act_on, typed_form_target
@@ -21,7 +23,9 @@ from calliyo.pages.api_tab.forms import add_domain_error
 from calliyo.pages.api_tab.page import api_page
 from calliyo.pages.api_tab.versions import ChangedMeanwhile, last_change, locked_key, locked_webhook
 from calliyo.pages.api_tab.webhook_cards import Open, webhooks_panel
+from calliyo.pages.api_tab.webhook_changes import Merged, merged
 from calliyo.pages.api_tab.webhook_form import WebhookForm
+from calliyo.pages.wording import titled
 from calliyo.unit_of_work import unit_of_work
 from leads.models import User
 from webhooks import operations, replay
@@ -59,15 +63,15 @@ def edit_webhook(request: AdminRequest, webhook_id: int) -> HttpResponse:
     form = WebhookForm(request.POST, key=key, webhook=webhook)
     if not may_act_on(form, request):
         return _form_again(request, key, webhook, form)
+    number = request.POST.get("form_number", "")
     try:
-        number = request.POST.get("form_number", "")
         webhook = _edit(user=request.user, number=number, webhook_id=webhook_id, form=form)
     except form_numbers.FormAlreadyUsed as used:
         messages.warning(request, used.detail)
         return redirect(_panel(key))
     except ChangedMeanwhile:
         webhook.refresh_from_db()
-        return _form_again(request, key, webhook, _at_version_now(request, webhook), _meanwhile(webhook))
+        return _changed_meanwhile(request, webhook, merged(request.POST, form.typed(), webhook))
     except DomainError as error:
         add_domain_error(form, error)
         return _form_again(request, key, webhook, form)
@@ -168,12 +172,14 @@ def _not_tested(request: AdminRequest, webhook: Webhook, why: str) -> HttpRespon
 @unit_of_work
 def _add(*, user: User, number: str, key_id: int, form: WebhookForm) -> Webhook:
     form_numbers.spend(number, user)
-    return operations.subscribe(api_key=locked_key(key_id), secret=form.new_secret(), **form.changes())
+    key = _with_scopes(locked_key(key_id), form)
+    return operations.subscribe(api_key=key, secret=form.new_secret(), **form.changes())
 
 
 @unit_of_work
 def _edit(*, user: User, number: str, webhook_id: int, form: WebhookForm) -> Webhook:
     form_numbers.spend(number, user)
+    _with_scopes(locked_key(form.key.pk), form)
     webhook = locked_webhook(webhook_id, form.cleaned_data["version"] or 0)
     secret = form.new_secret()
     if form.keeps_secret():
@@ -186,12 +192,21 @@ def _edit(*, user: User, number: str, webhook_id: int, form: WebhookForm) -> Web
     )
 
 
+def _with_scopes(key: APIKey, form: WebhookForm) -> APIKey:
+    """The key, with the scopes that were ticked along with the events that need them."""
+    granted = form.granted(key)
+    return set_scopes(key=key, scopes=in_order([*key.scopes, *granted])) if granted else key
+
+
 def _the_webhook(webhook_id: int) -> Webhook:
     return Webhook.objects.select_related("api_key").get(pk=webhook_id)
 
 
 def _saved(request: AdminRequest, key: APIKey, webhook: Webhook, form: WebhookForm) -> HttpResponse:
     messages.success(request, gettext("Saved"))
+    if granted := form.granted(form.key):
+        text = gettext("The key has the scope %(scopes)s now.")
+        messages.success(request, text % {"scopes": ", ".join(titled(scope) for scope in granted)})
     if form.generates_secret():
         return _shown(
             request, key, Open(webhook_id=webhook.pk, secret=operations.reveal_secret(webhook) or "")
@@ -209,22 +224,14 @@ def _form_again(
     return _shown(request, key, Open(webhook_id=webhook.pk if webhook else None, form=form, notice=notice))
 
 
-def _at_version_now(request: AdminRequest, webhook: Webhook) -> WebhookForm:
-    """What was typed, on the version that is saved now: saving again replaces it knowingly."""
-    data = request.POST.copy()
-    data["version"] = str(webhook.version)
-    return WebhookForm(data, key=webhook.api_key, webhook=webhook)
-
-
-def _meanwhile(webhook: Webhook) -> str:
-    return gettext(
-        "Not saved: this webhook was changed since you opened it (%(who)s). Saved now: %(url)s with %(events)s. "
-        "What you typed is still here; save again to replace what is saved."
-    ) % {
-        "who": last_change(webhook.api_key, timezone.now()),
-        "url": webhook.url,
-        "events": ", ".join(webhook.events),
-    }
+def _changed_meanwhile(request: AdminRequest, webhook: Webhook, both: Merged) -> HttpResponse:
+    """The form with both changes in it; saved again, it replaces only what was told."""
+    form = WebhookForm(both.data, key=webhook.api_key, webhook=webhook)
+    who = last_change(webhook.api_key, timezone.now())
+    notice = gettext("Not saved yet: this webhook was changed since you opened it (%(who)s).") % {"who": who}
+    return _shown(
+        request, webhook.api_key, Open(webhook_id=webhook.pk, form=form, notice=notice, told=both.told)
+    )
 
 
 def _panel(key: APIKey) -> str:
