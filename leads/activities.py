@@ -26,8 +26,11 @@ class ActivityKind(StrEnum):
     FOLLOW_UP_REOPENED = "follow_up_reopened"  # {"id": 12}
 
 
-def record(kind: ActivityKind, lines: Mapping[int, Mapping[str, Any]]) -> None:
-    """Adds a line of this kind, by the acting person or key, for each lead in `lines` (id → data)."""
+Lines = Mapping[int, Mapping[str, Any]] | Iterable[tuple[int, Mapping[str, Any]]]
+
+
+def record(kind: ActivityKind, lines: Lines) -> None:
+    """Adds a line of this kind, by the acting person or key, for each lead's id and data in `lines`."""
     actor = current_actor()
     with part_of_unit() as unit:
         rows: Iterable[Activity] = (
@@ -40,6 +43,6 @@ def record(kind: ActivityKind, lines: Mapping[int, Mapping[str, Any]]) -> None:
                 actor_name=actor.name or "",
                 data=dict(data),
             )
-            for lead_id, data in lines.items()
+            for lead_id, data in (lines.items() if isinstance(lines, Mapping) else lines)
         )
         Activity.objects.bulk_create(rows, batch_size=BATCH)

@@ -16,6 +16,7 @@ from apikeys.slots import SLOTS
 from apikeys.tally import TALLY
 from apikeys.throttling import BUCKETS, LocalBuckets
 from calliyo.celery import app as celery_app
+from leads.api import pace
 from tests import languages
 from tests.clients import public_client
 from tests.processes import (
@@ -81,6 +82,12 @@ def empty_cache():
     SLOTS.clear()
     if isinstance(BUCKETS, LocalBuckets):
         BUCKETS.clear()
+
+
+@pytest.fixture(autouse=True)
+def silent_answers_at_once(monkeypatch):
+    """A key that may only write waits for its answers in real life; here only where that is what is tested."""
+    monkeypatch.setattr(pace, "sleep", lambda _seconds: None)
 
 
 @pytest.fixture

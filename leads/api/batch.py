@@ -19,9 +19,9 @@ from calliyo.api.inputs import Input
 from calliyo.api.parameters import check_parameters
 from calliyo.api.parsers import JSONParser
 from calliyo.api.problems import FieldError, members, problem_of, refuse_values
-from calliyo.api.views import ApiView
 from calliyo.errors import DomainError
 from leads.api.lead_inputs import LeadInput
+from leads.api.pace import Paced
 from leads.api.reception import PARAMETERS, SILENCE, Reception, Taken
 from leads.api.shapes import BatchResultsShape
 from leads.models import ExternalId, Lead
@@ -40,7 +40,7 @@ class BatchInput(Input):
     leads = ListField(child=LeadInput(), max_length=MAX_ITEMS, help_text=f"At most {MAX_ITEMS} leads.")
 
 
-class LeadBatchView(ApiView):
+class LeadBatchView(Paced):
     """`{"leads": [...]}`, or the list alone; answers `{"results": [{"index", "status", "id" or "error"}]}`."""
 
     resource = Resource.LEADS
@@ -65,8 +65,11 @@ class LeadBatchView(ApiView):
         """Takes the leads in, in their order; a wrong one is answered in its place and stops no other."""
         check_parameters(request.query_params, known=PARAMETERS)
         caller = caller_of(request)
-        batch = Batch(Reception(caller, request.query_params), caller.key.pk)
-        results = batch.take(_items(request.data))
+        reception = Reception(caller, request.query_params)
+        items = _items(request.data)
+        if reception.silent:
+            self.answer_in_pace(len(items))
+        results = Batch(reception, caller.key.pk).take(items)
         return Response({"results": [_told(index, result) for index, result in enumerate(results)]})
 
 
@@ -127,16 +130,10 @@ class Batch:
             hold_leads(leads=known.leads(), owners=_owners(checked.values()))
         new: dict[int, dict[str, Any]] = {}
         later: list[int] = []
-        repeats: list[tuple[int, dict[str, Any]]] = []
         for index, values in checked.items():
             if not known.knows(values):
                 known.add(values)
                 new[index] = values
-                continue
-            lead_id = known.lead_of(values)
-            if self._reception.silent and lead_id is not None:
-                repeats.append((lead_id, values))
-                self._results[index] = SILENCE
                 continue
             if self._reception.on_duplicate != OnDuplicate.UPDATE:
                 later.append(index)  # it writes nothing, so that nothing is told by its turn
@@ -145,10 +142,10 @@ class Batch:
             new = {}
             self._take_one(index, values)
         self._take_new(_by_phone(new))
+        if self._reception.silent:
+            later = self._take_known({index: checked[index] for index in later})
         for index in later:
             self._take_one(index, checked[index])
-        if repeats:
-            self._reception.take_known(repeats)
         return [self._results[index] for index in range(len(items))]
 
     def _checked(self, items: list[Any]) -> dict[int, dict[str, Any]]:
@@ -178,6 +175,14 @@ class Batch:
                 self._take_new({index: new[index] for index in half})
         else:
             self._results.update(zip(new, taken, strict=True))
+
+    def _take_known(self, repeats: dict[int, dict[str, Any]]) -> list[int]:
+        """All in one, whether this batch has made their leads or not; gives those whose lead is not there after all."""
+        known = _Known.of(repeats.values(), self._api_key_id)
+        leads = {index: known.lead_of(values) for index, values in repeats.items()}
+        self._reception.take_known([(pk, repeats[index]) for index, pk in leads.items() if pk is not None])
+        self._results.update((index, SILENCE) for index, pk in leads.items() if pk is not None)
+        return [index for index, pk in leads.items() if pk is None]
 
     def _take_one(self, index: int, values: dict[str, Any]) -> None:
         try:

@@ -18,6 +18,7 @@ from leads.api.campaigns import CampaignViewSet
 from leads.api.filters import LeadFilters
 from leads.api.inputs import named_as_in_json
 from leads.api.lead_inputs import LeadChangesInput, LeadInput
+from leads.api.pace import Paced
 from leads.api.reception import PARAMETERS, RULES, Reception, needs_read
 from leads.api.shapes import AcceptedShape, LeadShape
 from leads.api.users import UserViewSet
@@ -27,7 +28,7 @@ from leads.operations.intake import LeadChanges, update_lead
 from leads.pictures import LEAD_COLUMNS, Picture, in_order, lead_picture
 
 
-class LeadViewSet(CRMViewSet, OpenToBrowserForms):
+class LeadViewSet(CRMViewSet, OpenToBrowserForms, Paced):
     resource = Resource.LEADS
     model = Lead
     columns = LEAD_COLUMNS
@@ -62,6 +63,8 @@ class LeadViewSet(CRMViewSet, OpenToBrowserForms):
         reception = Reception(self.caller, request.query_params)
         reception.refuse_forbidden(request.data)
         read = read_input(request, self.input, context=reception.context)
+        if reception.silent:
+            self.answer_in_pace()
         taken = reception.take(read.values)
         if taken.lead_id is None:
             told = {"accepted": True, "request_id": current_request_id()} | ignored(read)

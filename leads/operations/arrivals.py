@@ -157,12 +157,5 @@ def record_repeats(*, repeats: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
         wanted = {pk for pk, _ in repeats}
         held = Lead.rows.filter(pk__in=wanted).order_by("pk").select_for_update(no_key=True)
         there = set(held.values_list("pk", flat=True))
-        rounds: list[dict[int, dict[str, Any]]] = []  # a lead has one line in each
-        for pk, submitted in repeats:
-            if pk in there:
-                lines = next((lines for lines in rounds if pk not in lines), None)
-                if lines is None:
-                    rounds.append(lines := {})
-                lines[pk] = {"submitted": dict(submitted)}
-        for lines in rounds:
-            record(ActivityKind.SUBMITTED_AGAIN, lines)
+        lines = [(pk, {"submitted": dict(submitted)}) for pk, submitted in repeats if pk in there]
+        record(ActivityKind.SUBMITTED_AGAIN, lines)
