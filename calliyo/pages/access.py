@@ -77,12 +77,18 @@ def settings_view(view: View[P]) -> Guarded[P]:
         try:
             response = view(admin_request, *args, **kwargs)
         except ObjectDoesNotExist:
-            messages.error(request, gettext("This no longer exists: it was deleted meanwhile."))
+            messages.error(request, _gone(request))
             response = redirect(api_tab_address())
         add_never_cache_headers(response)
         return response
 
     return guarded
+
+
+def _gone(request: HttpRequest) -> str:
+    text = gettext("This no longer exists: it was deleted meanwhile.")
+    typed = held.in_words(request.POST)
+    return f"{text} {gettext('You had entered: %(typed)s') % {'typed': typed}}" if typed else text
 
 
 def form_target(view: View[P]) -> Guarded[P]:

@@ -15,6 +15,8 @@ MAX_LENGTH: Final = 200_000
 _SALT: Final = "calliyo.pages.held"
 _LIFETIME: Final = timedelta(days=1)
 _SESSION_KEY: Final = "held_form"
+_OUR_OWN: Final = frozenset({"version", "panel", "start", "stops_accepted", "expires", "secret_choice"})
+_TOLD: Final = 600
 # A spent or stale number would be refused; secrets are not to lie about in pages and sessions.
 _LEFT_OUT: Final = frozenset({"csrfmiddlewaretoken", "form_number", "secret", "headers"})
 
@@ -46,6 +48,13 @@ def take(request: HttpRequest) -> QueryDict | None:
     for name, values in fields.items():
         typed.setlist(name, values)
     return typed
+
+
+def in_words(sent: QueryDict) -> str:
+    """What was typed, without secrets, for somebody whose form has nowhere to go any more."""
+    typed = {name: values for name, values in _fields(sent).items() if name not in _OUR_OWN and any(values)}
+    told = "; ".join(f"{name.replace('_', ' ')}: {', '.join(values)}" for name, values in typed.items())
+    return told if len(told) <= _TOLD else f"{told[:_TOLD]}…"
 
 
 def _fields(sent: QueryDict) -> dict[str, list[str]]:

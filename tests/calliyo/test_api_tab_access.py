@@ -82,6 +82,20 @@ def test_what_was_deleted_meanwhile_is_told(desk, path):
     assert "it was deleted meanwhile" in desk.notices()
 
 
+def test_what_was_typed_for_a_key_that_is_gone_is_told_without_secrets(desk):
+    typed = {
+        "url": "https://a.example/<b>",
+        "events": ["lead.created", "note.added"],
+        "secret": "a very own secret",
+    }
+    desk.send("keys/404/webhooks", **typed, version="3", expires="")
+    told = desk.notices()
+    assert "You had entered: url: https://a.example/<b>; events: lead.created, note.added" in told
+    assert "a very own secret" not in told
+    desk.send("keys/404/rename", name="x" * 10_000)
+    assert "…" in desk.notices()
+
+
 @pytest.mark.parametrize("query", ["", "?tab=nonsense", "?tab=general"])
 def test_an_address_without_a_tab_of_ours_leads_to_the_api_tab(desk, query):
     assert desk.client.get(f"/settings{query}")["Location"] == TAB

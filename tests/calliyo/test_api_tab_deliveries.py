@@ -179,7 +179,10 @@ def test_the_day_is_told_in_numbers_in_a_plot_and_in_a_table(desk, webhook):
 def test_a_delivery_opens_with_its_request_and_each_answer(desk, webhook):
     failed = busy_day(webhook)["failed"]
     page = desk.see(log(webhook, f"&outcome=failed&delivery={failed.pk}"))
-    assert "POST /calliyo HTTP/1.1\nHost: flow.zoho.example" in page
+    assert (
+        "POST /calliyo HTTP/1.1\nContent-Length: 712\nContent-Type: application/json\nHost: flow.zoho.example"
+        in page
+    )
     assert "X-Calliyo-Signature: t=1764039125,v1=5f0c" in page
     assert '\n  "type": "lead.created",' in page
     assert f'"id":"{failed.event.public_id}","type":"lead.created"' in page

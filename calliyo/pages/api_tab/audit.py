@@ -11,7 +11,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 from apikeys.models import APIKey, AuditEntry
 from apikeys.scopes import Scope
 from calliyo.pages.api_tab.forms import end_in_words
-from calliyo.pages.wording import listed, titled
+from calliyo.pages.wording import brief, listed, titled
 
 PAGE = 20
 _PLAIN = {
@@ -110,7 +110,8 @@ def _did_to_webhook(action: str, data: Mapping[str, Any]) -> str:
 
 
 def _scopes(scopes: Collection[str]) -> str:
-    return ", ".join(_titles(scopes)) or gettext("no scope")
+    told = brief(scopes)
+    return ", ".join(filter(None, (told.headline, told.rest))) if scopes else gettext("no scope")
 
 
 def _titles(scopes: Collection[str]) -> Iterable[str]:

@@ -18,9 +18,8 @@ REFUSALS: Final = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One resource, by its path; `share` is of the most called one, in per cent."""
+    """One resource; `share` is of the most called one, in per cent."""
 
-    path: str
     usage: ResourceUsage
     calls: int
     wrong: int
@@ -57,7 +56,6 @@ def _endpoints(found: Sequence[ResourceUsage]) -> list[Endpoint]:
 def _endpoint(usage: ResourceUsage, most: int) -> Endpoint:
     calls = usage.reads.total + usage.writes.total
     return Endpoint(
-        path=f"/public/{usage.resource}",
         usage=usage,
         calls=calls,
         wrong=calls - usage.reads.ok - usage.writes.ok,

@@ -13,7 +13,7 @@ from calliyo.pages.api_tab.plot import Box, Label, compact, nice
 
 WIDTH: Final = 560
 HEIGHT: Final = 184
-LEFT, RIGHT, TOP, BOTTOM = 40, 4, 10, 24
+LEFT, RIGHT, TOP, BOTTOM = 40, 12, 10, 24
 FOOT: Final = HEIGHT - BOTTOM
 _LABELLED: Final = 7  # days
 _GAP: Final = 3.0

@@ -114,7 +114,7 @@ if (scopes) {
     scopes.addEventListener("change", async () => {
         const question = ++asked;
         const ticks = new FormData(scopes).getAll("scopes").map((scope) => ["scopes", scope]);
-        const answer = await fetch(`${scopes.dataset.words}?${new URLSearchParams(ticks)}`, { redirect: "error" }).catch(() => null);
+        const answer = await fetch(`${scopes.dataset.words}?${new URLSearchParams(ticks)}`, { redirect: "manual" }).catch(() => null);
         if (!answer?.ok || question !== asked) return;
         const words = new DOMParser().parseFromString(await answer.text(), "text/html");
         if (question === asked) document.getElementById("in-words").replaceChildren(...words.body.childNodes);
