@@ -106,6 +106,8 @@ def test_a_lead_is_found_by_its_phone_number(desk, webhook):
         "&delivery=" + "9" * 60,
         "&do=resend&since=x",
         "&do=resend&since=date&since_at=yesterday",
+        "&do=resend&since=date&since_at=0001-01-01T00:00",
+        "&do=resend&since=date&since_at=9999-12-31T23:59",
     ],
 )
 def test_no_address_breaks_the_page(desk, webhook, query):
@@ -291,7 +293,16 @@ def test_since_a_date_is_by_the_readers_clock(desk, webhook):
             assert ("<b>1 event</b> failed" in page) is bool(number)
 
 
-@pytest.mark.parametrize("fields", [{}, {"since": "x"}, {"since": "2026-11-25T00:00:00+00:00", "up_to": "x"}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"since": "x"},
+        {"since": "2026-11-25T00:00:00+00:00", "up_to": "x"},
+        {"since": "2026-11-25T00:00:00+00:00", "up_to": "9" * 40},
+        {"since": "0001-01-01T00:00:00+14:00", "up_to": "1"},
+    ],
+)
 def test_a_broken_order_sends_nothing(desk, webhook, fields):
     new_delivery(webhook, state="failed", ago=timedelta(hours=1))
     desk.send(f"webhooks/{webhook.pk}/resend-failed", **fields)
