@@ -42,6 +42,7 @@ def test_filters_find_without_leaving_the_page_and_stay_in_the_address(
     page.evaluate("window.stayed = true")
     page.get_by_label("Outcome").select_option("failed")
     expect(rows(page)).to_have_count(1)
+    expect(page.locator("dialog [data-live]")).to_have_text("1 delivery shown")
     page.get_by_label("Outcome").select_option("")
     page.get_by_label("Lead", exact=True).fill("1039")
     page.keyboard.press("Enter")
