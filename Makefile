@@ -10,6 +10,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 RUN_STAMP := $(VENV)/installed-$(firstword $(shell cksum < requirements.txt))
 DEV_STAMP := $(VENV)/installed-dev-$(firstword $(shell cat requirements.txt requirements-dev.txt | cksum))
 TEST_ARGS ?=
+# How many cases schemathesis makes up for each operation, beside those that cover its schema.
+CASES ?=
 
 help:
 	@echo "make run            start Calliyo here (PORT=8000)"
@@ -55,7 +57,7 @@ test: $(DEV_STAMP)
 
 test-services: $(DEV_STAMP)
 	@sh tests/services/install.sh
-	$(BIN)/python -m tests.services.run $(TEST_ARGS)
+	CALLIYO_CASES=$(CASES) $(BIN)/python -m tests.services.run $(TEST_ARGS)
 
 check: $(DEV_STAMP)
 	$(BIN)/ruff check .

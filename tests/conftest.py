@@ -11,6 +11,7 @@ from ipaddress import ip_address
 import pytest
 from django.core.cache import cache
 from django.db import connection
+from hypothesis import settings
 
 from apikeys.slots import SLOTS
 from apikeys.tally import TALLY
@@ -28,6 +29,10 @@ from tests.processes import (
 from tests.servers import free_port
 from webhooks.api import events as events_api
 from webhooks.feed.waiting import Watcher
+
+# A busy machine takes longer for an example now and then, which says nothing of the code.
+settings.register_profile("calliyo", deadline=None)
+settings.load_profile("calliyo")
 
 LOCAL_NAMES = {"localhost", "", None}
 

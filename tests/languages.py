@@ -1,4 +1,4 @@
-"""The languages in which `docs/webhooks.md` verifies a signature, and how a program of each is started.
+"""The languages of the documents' programs (`docs/webhooks.md`, `docs/recipes/`), and how one is started.
 
 `make test` needs no package of the system: the code of a language that is not here is not run, and the head of the
 output says so.
@@ -22,6 +22,6 @@ HERE: Final = [language for language, command in COMMANDS.items() if shutil.whic
 def report() -> str:
     """One line for people: in which languages the page's code is run here, and in which it can't be."""
     missing = [language for language in COMMANDS if language not in HERE]
-    return f"docs/webhooks.md: run in {', '.join(HERE)}" + (
+    return f"programs of docs/: run in {', '.join(HERE)}" + (
         f"; not here: {', '.join(missing)}" if missing else ""
     )

@@ -46,7 +46,7 @@ from calliyo.fields import MomentField
 from calliyo.statements import Parameter, Statement
 
 AS_OF_HEADER: Final = "X-Calliyo-As-Of"
-_SHOWING: Final = frozenset({"fields", "expand"})
+SHOWING: Final = frozenset({"fields", "expand"})
 _PAGING: Final = frozenset({"cursor", "limit"})
 Renderers = list[BaseRenderer]
 Rows = list[tuple[Any, ...]]  # a list's method of that name hides the type
@@ -161,8 +161,8 @@ class Listing:
         return [renderer() for renderer in known]
 
     def _check(self, query: QueryDict, *, known: frozenset[str]) -> None:
-        names = self.filters.names() | known | _SHOWING | {"ordering"}
-        check_parameters(query, known=names, repeatable=self.filters.repeatable_names())
+        names = self.filters.names() | known | SHOWING | {"ordering"}
+        check_parameters(query, known=names, repeatable=self.filters.repeatable_names() | SHOWING)
 
     def _asked(self, query: QueryDict, ordering: Ordering, *, as_of: str | None) -> Asked:
         # Before anything else is read: what commits from here on bears a later stamp.
@@ -296,10 +296,10 @@ def _ending(
 
 
 def _names(query: QueryDict, parameter: str, *, known: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The names in a comma-separated parameter, each once; None where it was not sent."""
+    """The names in a comma-separated parameter, which may be sent again; each once. None where it was not sent."""
     if parameter not in query:
         return None
-    names = tuple(dict.fromkeys(name.strip() for name in query.get(parameter, "").split(",")))
+    names = tuple(dict.fromkeys(name.strip() for name in ",".join(query.getlist(parameter)).split(",")))
     unknown = [name for name in names if name not in known]
     if unknown:
         words = ", ".join(known) or "nothing"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any, Final, NoReturn, TypeAlias
 from urllib.parse import parse_qsl
 
+from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.parsers import MultiPartParser as UpstreamMultiPartParser
@@ -75,6 +76,8 @@ class MultiPartParser(UpstreamMultiPartParser):
         """The fields in the body; an uploaded file is a field whose value is its name."""
         _only_utf8(media_type, parser_context)
         parsed = super().parse(stream, media_type, parser_context)
+        if not parsed.data and not parsed.files and not _is_empty_form(parser_context):
+            raise MalformedBody("no_parts", "The body has no part of the form: look at its boundary.")
         form = FormData((str(name), [str(value) for value in values]) for name, values in parsed.data.lists())
         for name, files in parsed.files.lists():
             form.setdefault(str(name), []).extend(str(file.name) for file in files)
@@ -86,6 +89,14 @@ class MultiPartParser(UpstreamMultiPartParser):
                 if "\0" in text:
                     raise MalformedBody("nul_byte", "A form field holds a NUL byte.", field=name)
         return form
+
+
+def _is_empty_form(context: Mapping[str, Any] | None) -> bool:
+    """Whether the body is a form without parts; Django also reads what is no form at all as an empty one."""
+    request = (context or {})["request"]
+    _, options = parse_header_parameters(request.META.get("CONTENT_TYPE", ""))
+    body: bytes = request.body
+    return body.strip() in {b"", f"--{options.get('boundary', '')}--".encode()}
 
 
 def parse_json(body: bytes) -> Json:

@@ -21,6 +21,11 @@ def current_request_id() -> str | None:
     return _request_id.get()
 
 
+def new_request_id() -> str:
+    """An id for a request whose caller named none."""
+    return f"req_{secrets.token_hex(12)}"
+
+
 class RequestIdMiddleware:
     """Takes the caller's id when it is safe text of at most 128 characters, else makes one."""
 
@@ -29,7 +34,7 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         offered = request.headers.get(HEADER, "")
-        request_id = offered if _SAFE.fullmatch(offered) else f"req_{secrets.token_hex(12)}"
+        request_id = offered if _SAFE.fullmatch(offered) else new_request_id()
         token = _request_id.set(request_id)
         # What the last request of this thread had bound (its key) is nothing of this one's.
         structlog.contextvars.clear_contextvars()

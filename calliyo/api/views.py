@@ -19,7 +19,7 @@ from rest_framework.viewsets import ViewSetMixin
 from calliyo.actor import SYSTEM, Actor, acting_as
 from calliyo.api.etags import named_etags, tagged_answer
 from calliyo.api.filters import BIGGEST_ID
-from calliyo.api.lists import Listing, one_row
+from calliyo.api.lists import SHOWING, Listing, one_row
 from calliyo.api.parameters import check_parameters
 from calliyo.api.parsers import MAX_BODY_BYTES
 from calliyo.api.problems import Refusal
@@ -163,7 +163,7 @@ class ResourceViewSet(Listing, ViewSetMixin, ApiView):
     def retrieve(self, request: Request, pk: str) -> HttpResponse:
         """One object, with an `ETag` that `If-None-Match` may name."""
         query = request.query_params
-        check_parameters(query, known=("fields", "expand"))
+        check_parameters(query, known=SHOWING, repeatable=SHOWING)
         shown = self.read_shown(query)
         row = self._row(read_id(pk))
         version = row[self.columns.index("version")]

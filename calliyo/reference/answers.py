@@ -1,13 +1,12 @@
 """What an operation may answer: its own answers with headers and examples, and every error by its status."""
 
 from collections.abc import Iterator
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from apikeys.permissions import ANY_KEY
 from calliyo.api.lists import AS_OF_HEADER
 from calliyo.api.streams import FORMATS
-from calliyo.reference.errors import by_status
+from calliyo.reference.errors import by_status, phrase
 from calliyo.reference.examples import ANSWERS
 from calliyo.reference.values import ID, Schema
 
@@ -46,6 +45,7 @@ HEADERS: Final[dict[str, Schema]] = {
 }
 _ALWAYS: Final = ("X-Request-Id", "RateLimit", "RateLimit-Policy")
 _UNLIMITED: Final = ("X-Request-Id",)  # who has not proven his token is told nothing of limits
+_BEFORE_LIMITS: Final = frozenset({401, 414, 431, 503})
 _OF_ERRORS: Final[dict[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),
     403: ("WWW-Authenticate",),
@@ -64,6 +64,8 @@ _EVERYWHERE: Final = (
     "validation_failed",
     "bad_request",
     "not_acceptable",
+    "uri_too_long",
+    "headers_too_large",
     "rate_limited",
     "internal_error",
     "database_unavailable",
@@ -139,7 +141,7 @@ def _object(operation: "PublicSchema", status: int, schema: Schema) -> Schema:
         # Who may not read the object is told its id only, without a tag.
         told |= {"ETag": {"description": HEADERS["ETag"]["description"], "schema": _TEXT}}
     content = {"application/json": media(schema, {operation.noun: ANSWERS.get(operation.noun)})}
-    return {"description": HTTPStatus(status).phrase, "headers": told, "content": content}
+    return {"description": phrase(status), "headers": told, "content": content}
 
 
 def _told(operation: "PublicSchema", status: int) -> Schema:
@@ -151,7 +153,7 @@ def _told(operation: "PublicSchema", status: int) -> Schema:
     more = ["Idempotent-Replayed"] if operation.method == "POST" else []
     more += ["ETag"] if operation.method == "GET" and operation.by_id else []
     return {
-        "description": HTTPStatus(status).phrase,
+        "description": phrase(status),
         "headers": headers(*_ALWAYS, *more),
         "content": {"application/json": media(schema, {name: ANSWERS.get(name)})},
     }
@@ -184,9 +186,9 @@ def _unchanged(text: str, *more: str) -> Schema:
 def _errors(operation: "PublicSchema") -> Schema:
     return {
         str(status): {
-            "description": HTTPStatus(status).phrase,
+            "description": phrase(status),
             "headers": headers(
-                *(_UNLIMITED if status in {401, 503} else _ALWAYS), *_OF_ERRORS.get(status, ())
+                *(_UNLIMITED if status in _BEFORE_LIMITS else _ALWAYS), *_OF_ERRORS.get(status, ())
             ),
             "content": {
                 "application/problem+json": {

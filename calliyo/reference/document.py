@@ -1,6 +1,5 @@
 """The whole document: what drf-spectacular gathers from the routes, and what belongs to all operations at once."""
 
-from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
@@ -8,7 +7,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from apikeys.scopes import RESOURCE_TITLES
 from calliyo.reference.answers import HEADERS
-from calliyo.reference.errors import DOCS_PATH, ERRORS
+from calliyo.reference.errors import DOCS_PATH, ERRORS, phrase
 from calliyo.reference.events import event_components, webhooks
 from calliyo.reference.values import Schema
 
@@ -116,7 +115,7 @@ def _shared_responses(paths: Schema) -> Schema:
     for key, places in alike.items():
         if len(places) > 1:
             status, response = orjson.loads(key)
-            name = HTTPStatus(int(status)).phrase.title().replace(" ", "")
+            name = phrase(int(status)).title().replace(" ", "")
             number = sum(1 for known in shared if known.rstrip("0123456789") == name)
             name += str(number + 1) if number else ""
             shared[name] = response

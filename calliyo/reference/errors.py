@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 from calliyo.api.problems import DOMAIN_STATUS, FieldError, Problem, members
@@ -177,6 +178,10 @@ _ALL: Final = (
     ),
     _http(413, "too_large", "A body has at most 1048576 bytes.", "Send fewer items in one request."),
     _http(
+        414, "uri_too_long", "The address with its query is too long.",
+        "An address has at most 8,190 bytes: ask in several requests.",
+    ),
+    _http(
         415, "unsupported_media_type", 'Unsupported media type "text/plain" in request.',
         "Say what the body is in `Content-Type`.",
     ),
@@ -184,6 +189,10 @@ _ALL: Final = (
         422, "idempotency_key_reused",
         "This Idempotency-Key was used for another body or query. Take a new one for each request.",
         "A repeat must be the same request; a new request needs a new key.",
+    ),
+    _http(
+        431, "headers_too_large", "There are too many headers, or one is too long.",
+        "At most 100 headers of 8,190 bytes are read.",
     ),
     _http(429, "rate_limited", "Too many requests; try again in 3 s.", _WAIT),
     _http(
@@ -196,6 +205,15 @@ _ALL: Final = (
     ),
 )  # fmt: skip
 ERRORS: Final[Mapping[str, ErrorKind]] = {kind.code: kind for kind in _ALL}
+
+
+# Python's own words for these have changed, and the tracked document must not change with them.
+_PHRASES: Final = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
+
+
+def phrase(status: int) -> str:
+    """What HTTP calls the status."""
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
 
 
 def by_status(codes: Iterator[str]) -> dict[int, list[ErrorKind]]:

@@ -27,6 +27,12 @@ Schema = dict[str, Any]
 ID: Final[Schema] = {"type": "integer", "format": "int64", "minimum": 0, "maximum": BIGGEST_ID}
 PHONE: Final[Schema] = {"type": "string", "format": "phone", "minLength": 1}
 NOT_BLANK: Final = r"\S"
+# A number that does not fit into 64 bits is refused by the parser.
+_TEXT_OR_DIGITS: Final[Schema] = {
+    "type": ["string", "integer"],
+    "minimum": -BIGGEST_ID - 1,
+    "maximum": BIGGEST_ID,
+}
 _TIME: Final[Schema] = {
     "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}],
 }
@@ -143,7 +149,7 @@ def listed(name: str, words: list[str], description: str) -> Schema:
 
 
 def _text(field: serializers.CharField) -> Schema:
-    schema: Schema = {"type": ["string", "integer"]}
+    schema: Schema = dict(_TEXT_OR_DIGITS)
     if not field.allow_blank:
         schema |= {"minLength": 1, "pattern": NOT_BLANK}
     return schema | ({"maxLength": field.max_length} if field.max_length else {})
@@ -164,7 +170,7 @@ class PhoneExtension(OpenApiSerializerFieldExtension):
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> Schema:
         """A phone number; as a number, too."""
-        return PHONE | {"type": ["string", "integer"]}
+        return PHONE | _TEXT_OR_DIGITS
 
 
 class MomentExtension(OpenApiSerializerFieldExtension):
@@ -188,7 +194,7 @@ class StatusExtension(OpenApiSerializerFieldExtension):
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> Schema:
         """An id or a name."""
-        return {"type": ["string", "integer"]}
+        return dict(_TEXT_OR_DIGITS)
 
 
 class TagNamesExtension(OpenApiSerializerFieldExtension):
@@ -200,13 +206,31 @@ class TagNamesExtension(OpenApiSerializerFieldExtension):
 
 
 def as_form(schema: Schema) -> Schema:
-    """The same object as a form says it: nothing is null, an empty box says that."""
-    fields = {name: _without_null(field) for name, field in schema["properties"].items()}
-    return {**schema, "properties": fields}
+    """The same object as a form says it: an empty box is a null, a box in a list counts only if it is filled in.
+
+    A truth is also told as browsers and other tools do (`on`, `1`); unknown fields are named in the answer.
+    """
+    fields = {
+        name: _in_a_form(field)
+        for name, field in schema["properties"].items()
+        if field.get("type") != "object"
+    }
+    return {**schema, "properties": fields, "additionalProperties": True}
 
 
-def _without_null(schema: Schema) -> Schema:
+def _in_a_form(schema: Schema) -> Schema:
     kind = schema.get("type")
+    if kind == "boolean":
+        words = {"type": "string", "enum": ["true", "false", "on", "off", "1", "0", "yes", "no"]}
+        return {
+            **{key: text for key, text in schema.items() if key != "type"},
+            "anyOf": [{"type": kind}, words],
+        }
+    if kind == "array" and "anyOf" not in schema["items"]:
+        items = {
+            name: value for name, value in schema["items"].items() if name not in {"minLength", "pattern"}
+        }
+        return {**schema, "items": items}
     if not isinstance(kind, list) or "null" not in kind:
         return schema
     left = [one for one in kind if one != "null"]

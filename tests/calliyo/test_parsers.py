@@ -7,9 +7,10 @@ import math
 from typing import Any
 
 import pytest
+from django.test import RequestFactory
 from hypothesis import given
 from hypothesis import strategies as st
-from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
 
 from calliyo.api.parsers import (
     FormParser,
@@ -120,3 +121,29 @@ def test_a_bad_form_is_refused_by_name(body: bytes, code: str) -> None:
 def test_no_other_charset_is_read(parser: type[JSONParser], charset: str) -> None:
     with pytest.raises(UnsupportedMediaType):
         parser().parse(io.BytesIO(b"{}"), "application/json", {"encoding": charset})
+
+
+def parse_multipart(body: bytes) -> dict[str, list[str]]:
+    told = "multipart/form-data; boundary=x"
+    request = RequestFactory().generic("POST", "/public/leads", body, told, CONTENT_TYPE=told)
+    context = {"request": request, "encoding": "utf-8"}
+    _ = request.body
+    return MultiPartParser().parse(io.BytesIO(body), told, context)
+
+
+PART = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
+
+
+@given(st.binary(max_size=200) | st.binary(max_size=60).map(lambda value: PART + value + b"\r\n--x--\r\n"))
+def test_any_bytes_are_a_multipart_form_or_refused(body: bytes) -> None:
+    with contextlib.suppress(MalformedBody, ParseError):
+        assert all(isinstance(values, list) for values in parse_multipart(body).values())
+
+
+def test_a_multipart_form_may_be_empty_but_must_be_one() -> None:
+    assert parse_multipart(b"--x--\r\n") == parse_multipart(b"") == {}
+    assert parse_multipart(PART + b"1\r\n--x--\r\n") == {"a": ["1"]}
+    for body in (b"[1, 2]", b"--y--", b"--x\r\n0.99999--x--\r\n"):
+        with pytest.raises(MalformedBody) as error:
+            parse_multipart(body)
+        assert code_of(error) == "no_parts"

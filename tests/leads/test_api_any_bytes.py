@@ -26,7 +26,15 @@ CONTENT_TYPES = (
     "application/json; charset=\xff",
     ";;;",
 )
-paths = st.sampled_from([f"/public/{resource}" for resource in Resource] + ["/public/me", "/public/x"])
+OTHERS = [
+    "/public/me",
+    "/public/events",
+    "/public/webhooks",
+    "/public/openapi.json",
+    "/public/docs",
+    "/public/x",
+]
+paths = st.sampled_from([f"/public/{resource}" for resource in Resource] + OTHERS)
 odd_texts = st.text() | st.sampled_from(["\0", "�", "9" * 400, "-1", "1e400", "%", "' OR 1=1 --"])
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | odd_texts,
@@ -40,7 +48,7 @@ relaxed = settings(
 
 @pytest.fixture
 def client(db) -> PublicClient:
-    return public_client(*Scope)
+    return public_client(*Scope, manage_webhooks=True)
 
 
 def assert_answered(answer, *, known: tuple[int, ...] = (200, 201, 204, 304)):

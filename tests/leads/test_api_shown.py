@@ -59,6 +59,17 @@ def test_only_the_asked_fields_are_answered(client_with, lead, resource):
     assert one["ETag"].startswith(f'"{whole["version"]}.')
 
 
+def test_fields_may_be_sent_one_by_one_as_generated_clients_do(client_with, lead):
+    client = client_with("leads:read")
+    address = "/public/leads?fields=id&fields=phone"
+    assert client.get(address).json()["results"] == [{"id": lead.pk, "phone": lead.phone}]
+    assert client.get(f"/public/leads/{lead.pk}?fields=id&fields=phone").json() == {
+        "id": lead.pk,
+        "phone": lead.phone,
+    }
+    refusal(client.get("/public/leads?fields=id&fields=colour"), 400, "fields")
+
+
 @pytest.mark.parametrize("fields", ["nonsense", "id,", "id,,phone", "status.name", "ID"])
 def test_an_unknown_field_is_refused_by_name(client_with, lead, fields):
     client = client_with("leads:read")

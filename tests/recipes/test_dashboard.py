@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from leads.models import Call, Lead, Tag
 from leads.operations.conversion import convert_leads
-from tests.languages import HERE
 from tests.leads.factories import CallFactory, LeadFactory, UserFactory
 from tests.pages import Page
 from tests.recipes.programs import run
@@ -129,13 +128,13 @@ const SpreadsheetApp = { getActiveSpreadsheet: () => ({ getSheetByName: () => sh
 """
 
 
-@pytest.mark.parametrize("language", [one for one in ("node",) if one in HERE])
-def test_the_script_of_the_sheet(environment, tmp_path, language):
+@pytest.mark.language("node")
+def test_the_script_of_the_sheet(environment, tmp_path):
     """Google's own services are stood in for; the request, and what becomes of its answer, is the page's."""
     LeadFactory.create_batch(2, source="website")
     code = PAGE.block("js").replace("https://crm.example.com", environment["CALLIYO"])
     told = json.loads(
-        run(language, tmp_path, {"sheet.js": GOOGLE + code + "refresh();\n"}, environment=environment)
+        run("node", tmp_path, {"sheet.js": GOOGLE + code + "refresh();\n"}, environment=environment)
     )
     assert told["place"] == [1, 1, 3, 6]
     assert told["rows"][0] == ["id", "status.id", "status.name", "source", "created_at", "converted_at"]

@@ -9,7 +9,6 @@ import requests
 
 from apikeys.throttling import ADDRESS_RATE
 from leads.models import Activity, Lead
-from tests.languages import HERE
 from tests.pages import Page
 from tests.recipes.programs import run, serving
 from tests.servers import free_port
@@ -46,8 +45,8 @@ def test_python(environment, tmp_path):
     assert_taken_in()
 
 
-@pytest.mark.parametrize("language", [one for one in ("node",) if one in HERE])
-def test_javascript(environment, tmp_path, language):
+@pytest.mark.language("node")
+def test_javascript(environment, tmp_path):
     ask = (
         '\nimport { readFileSync } from "node:fs";\nconst told = [];\n'
         'for (const form of JSON.parse(readFileSync(0, "utf8"))) told.push(await takeIn(form));\n'
@@ -55,18 +54,18 @@ def test_javascript(environment, tmp_path, language):
     )
     files = {"form.mjs": PAGE.block("js") + ask}
     good, bad = json.loads(
-        run(language, tmp_path, files, environment=environment, stdin=json.dumps([GOOD, BAD]))
+        run("node", tmp_path, files, environment=environment, stdin=json.dumps([GOOD, BAD]))
     )
     assert good == {} and list(bad) == ["phone"]
     assert_taken_in()
 
 
-@pytest.mark.parametrize("language", [one for one in ("php",) if one in HERE])
-def test_php(environment, tmp_path, language):
+@pytest.mark.language("php")
+def test_php(environment, tmp_path):
     (tmp_path / "index.php").write_text(PAGE.block("php"))
     port = free_port()
     arguments = ["-S", f"127.0.0.1:{port}", "-t", str(tmp_path)]
-    with serving(language, tmp_path, {}, environment=environment, port=port, arguments=arguments):
+    with serving("php", tmp_path, {}, environment=environment, port=port, arguments=arguments):
         good, bad = (requests.post(f"http://127.0.0.1:{port}/", form, timeout=30) for form in (GOOD, BAD))
     assert (good.status_code, good.text) == (202, "Thank you, we will call you.")
     assert (bad.status_code, "too few or too many digits" in bad.text) == (400, True)

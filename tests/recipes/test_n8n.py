@@ -9,7 +9,6 @@ import requests
 
 from leads.models import Lead
 from leads.operations.statuses import change_status
-from tests.languages import HERE
 from tests.leads.factories import LeadFactory, status_named
 from tests.pages import Page
 from tests.processes import wait_until
@@ -22,7 +21,7 @@ from webhooks.models import Webhook
 PAGE = Page("recipes/n8n.md")
 (NODE,) = json.loads(PAGE.block("json"))["nodes"]
 TRIGGER = PAGE.block("js")
-in_node = pytest.mark.parametrize("language", [one for one in ("node",) if one in HERE])
+in_node = pytest.mark.language("node")
 
 # What n8n does with a parameter that begins with "=": each {{ … }} is JavaScript.
 EXPRESSIONS = """
@@ -40,34 +39,32 @@ ITEMS = [
 ]
 
 
-def requests_of_the_node(language, folder, address):
+def requests_of_the_node(folder, address):
     """What the pasted node sends for `ITEMS`: url, headers, body."""
     parameters = NODE["parameters"]
     assert parameters["url"].startswith("https://crm.example.com/")
     url = parameters["url"].replace("https://crm.example.com", address)
     ((header,),) = [parameters["headerParameters"]["parameters"]]
     asked = {"templates": [parameters["jsonBody"], header["value"]], "items": ITEMS}
-    told = run(language, folder, {"n8n.js": EXPRESSIONS}, environment={}, stdin=json.dumps(asked))
+    told = run("node", folder, {"n8n.js": EXPRESSIONS}, environment={}, stdin=json.dumps(asked))
     for body, value in json.loads(told):
         yield url, {header["name"]: value, "Content-Type": "application/json"}, body
 
 
 @in_node
-def test_the_pasted_node_puts_leads_in_and_a_second_try_writes_nothing_twice(
-    follow, live_server, tmp_path, language
-):
+def test_the_pasted_node_puts_leads_in_and_a_second_try_writes_nothing_twice(follow, live_server, tmp_path):
     client, _ = follow(PAGE)
     headers = {"Authorization": f"Bearer {client.token}"}
     answers = [
         requests.request(NODE["parameters"]["method"], url, data=body, headers=more | headers, timeout=10)
         for _ in range(2)
-        for url, more, body in requests_of_the_node(language, tmp_path, live_server.url)
+        for url, more, body in requests_of_the_node(tmp_path, live_server.url)
     ]
     assert [answer.status_code for answer in answers] == [201] * 4
     assert answers[0].content == answers[2].content and answers[1].content == answers[3].content
     assert [answer.json()["external_id"] for answer in answers[:2]] == ["17", "x-18"]
     assert set(Lead.objects.values_list("first_name", "source")) == {("Asha", "n8n"), ("Ravi", "n8n")}
-    batch = {"leads": [json.loads(body) for _, _, body in requests_of_the_node(language, tmp_path, "")]}
+    batch = {"leads": [json.loads(body) for _, _, body in requests_of_the_node(tmp_path, "")]}
     results = client.post("/public/leads/batch?on_duplicate=update", batch).json()["results"]
     assert [result["status"] for result in results] == [200, 200]
 
@@ -77,7 +74,7 @@ def test_the_trigger_knows_every_event():
 
 
 @pytest.fixture
-def n8n(follow, live_server, tmp_path, language):
+def n8n(follow, live_server, tmp_path):
     """n8n with the trigger in it; `ask("activate", …)` and so on."""
     client, _ = follow(PAGE, manage_webhooks=True)
     port = free_port()
@@ -95,7 +92,7 @@ def n8n(follow, live_server, tmp_path, language):
         return answer.json()
 
     ask.client = client
-    with serving(language, tmp_path, files, environment=environment, port=port):
+    with serving("node", tmp_path, files, environment=environment, port=port):
         yield ask
 
 

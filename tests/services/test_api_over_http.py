@@ -66,6 +66,42 @@ def test_a_body_of_unknown_length_is_refused_and_never_half_read(token, web_serv
     assert not Lead.objects.exists()
 
 
+LONG = b"a" * 20_000
+UNPARSED = {
+    "no HTTP at all": ([b"\x16\x03\x01 hello"], 400, "bad_request"),
+    "a line without end": (
+        [b"GET /public/leads?search=" + LONG + b" HTTP/1.1", b"Host: x"],
+        414,
+        "uri_too_long",
+    ),
+    "bytes in the path": ([b"GET /public/\xff\x00 HTTP/1.1", b"Host: x"], 400, "bad_request"),
+    "a space in a header's name": ([b"GET /public/leads HTTP/1.1", b"Bad Name: x"], 400, "bad_request"),
+    "a long header": ([b"GET /public/leads HTTP/1.1", b"X-Long: " + LONG], 431, "headers_too_large"),
+    "many headers": (
+        [b"GET /public/leads HTTP/1.1", *[b"X-%d: y" % number for number in range(500)]],
+        431,
+        "headers_too_large",
+    ),
+    "an unknown transfer coding": (
+        [b"POST /public/leads HTTP/1.1", b"Host: x", b"Transfer-Encoding: brotli"],
+        400,
+        "bad_request",
+    ),
+    "two lengths": (
+        [b"POST /public/leads HTTP/1.1", b"Host: x", b"Content-Length: 1", b"Content-Length: 2"],
+        400,
+        "bad_request",
+    ),
+}
+
+
+@pytest.mark.parametrize("lines, status, code", UNPARSED.values(), ids=UNPARSED.keys())
+def test_what_no_server_can_parse_is_a_problem_too(token, web_server, lines, status, code):
+    told, problem = exchange(web_server, *lines, body=b"\r\n")
+    assert (told, problem["code"], problem["status"]) == (status, code, status)
+    assert problem["request_id"].startswith("req_")
+
+
 def test_a_lead_arrives(token, web_server):
     headers = {"Authorization": f"Bearer {token}", "X-Request-Id": "trace-7"}
     lead = {"first_name": "Asha", "phone": "9876543210"}
