@@ -81,7 +81,7 @@ def busy_day(webhook: Webhook) -> dict[str, Delivery]:
     for number in range(6):
         new_attempt(
             new_delivery(
-                webhook, ago=(40 + 7 * number) * minute, lead_id=1030 + number, event=EventType.LEAD_UPDATED
+                webhook, ago=(80 - 7 * number) * minute, lead_id=1030 + number, event=EventType.LEAD_UPDATED
             )
         )
     missed = new_delivery(webhook, state="missed", ago=30 * minute, event=EventType.LEAD_CONVERTED)

@@ -31,6 +31,12 @@ class ErrorKind:
         """As `title` says it in the answer."""
         return str(members(self.problem)["title"])
 
+    @property
+    def meaning(self) -> str:
+        """A sentence for people: the title where the code has one of its own, else the example's detail."""
+        own = self.title != HTTPStatus(self.status).phrase
+        return f"{self.title}." if own else self.problem.detail
+
     def example(self, base: str) -> dict[str, Any]:
         """The answer's body, as the host at `base` gives it."""
         told = members(self.problem)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final
 
 import orjson
@@ -12,6 +13,7 @@ from calliyo.reference.values import Schema
 from webhooks.catalogue import CATALOGUE
 
 _ORDER: Final = {"list": 0, "create": 1, "get": 2, "update": 3, "delete": 4}
+_by_status = attrgetter("status")
 _HERE: Final = "#/components/"
 
 
@@ -128,8 +130,8 @@ class Reader:
         return [self._parameter(one) for one in some["parameters"]]
 
     def errors(self) -> list[tuple[ErrorKind, str]]:
-        """Every code, with its example."""
-        return [(kind, _pretty(kind.example(self.base))) for kind in ERRORS.values()]
+        """Every code by its status, with its example."""
+        return [(kind, _pretty(kind.example(self.base))) for kind in sorted(ERRORS.values(), key=_by_status)]
 
     # ── One resource ────────────────────────────────────────────────────────────────────────────────────
     def _group(self, slug: str, title: str, found: list[tuple[str, str, Schema]]) -> Group:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from apikeys.models import APIKey
 from tests.browser import demo
@@ -149,6 +149,53 @@ def test_a_scope_is_offered_where_its_event_is_ticked(settings_api: Page, live_s
     expect(page.get_by_role("dialog")).to_contain_text("The key has the scope Call history read now.")
     expect(page.get_by_role("dialog")).to_contain_text("at most 60 a minute")
     assert "calls:read" in APIKey.objects.get(pk=key.pk).scopes
+
+
+def test_a_server_that_is_away_is_told_and_then_forgotten(
+    settings_api: Page, live_server: Any, webhook: Webhook, picture: Callable[..., None], console: list[str]
+) -> None:
+    page = settings_api
+    page.goto(address(live_server, webhook))
+    told = page.get_by_text("Calliyo can’t be reached")
+    for seen in (False, True):
+        page.route("**/deliveries?*", lambda route: route.abort())
+        expect(told).to_be_visible(timeout=8000)
+        if seen:  # the last thing: what pictures are made with leaves marks on the page
+            told.scroll_into_view_if_needed()
+            picture("deliveries-offline-light-1280", judged=False)
+        else:
+            page.unroute("**/deliveries?*")
+            expect(told).to_be_hidden(timeout=8000)
+    page.goto("about:blank")
+    # The browser's and htmx's own words on it, and nothing else.
+    assert all(
+        "ERR_FAILED" in line or "htmx:afterRequest" in line or "htmx:sendError" in line for line in console
+    )
+    console.clear()
+
+
+def test_a_filter_that_takes_long_dims_the_list(
+    settings_api: Page, live_server: Any, webhook: Webhook, picture: Callable[..., None]
+) -> None:
+    page = settings_api
+    page.goto(address(live_server, webhook))
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/settings?*outcome=*", hold)
+    for outcome, number in (("failed", 1), ("missed", None)):
+        page.get_by_label("Outcome").select_option(outcome)
+        expect(page.locator("#delivery-list")).to_have_css("opacity", "0.55")
+        if number is None:
+            page.locator("#delivery-list").scroll_into_view_if_needed()
+            picture("deliveries-loading-light-1280", judged=False)
+        else:
+            held.pop().continue_()
+            expect(rows(page)).to_have_count(number)
+            expect(page.locator("#delivery-list")).to_have_css("opacity", "1")
+    page.goto("about:blank")
 
 
 @SCHEMES

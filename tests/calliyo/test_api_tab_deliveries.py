@@ -106,6 +106,8 @@ def test_a_lead_is_found_by_its_phone_number(desk, webhook):
         "&delivery=" + "9" * 60,
         "&do=resend&since=x",
         "&do=resend&since=date&since_at=yesterday",
+        "&do=resend&since=date&since_at=0001-01-01T00:00",
+        "&do=resend&since=date&since_at=9999-12-31T23:59",
     ],
 )
 def test_no_address_breaks_the_page(desk, webhook, query):
@@ -179,7 +181,10 @@ def test_the_day_is_told_in_numbers_in_a_plot_and_in_a_table(desk, webhook):
 def test_a_delivery_opens_with_its_request_and_each_answer(desk, webhook):
     failed = busy_day(webhook)["failed"]
     page = desk.see(log(webhook, f"&outcome=failed&delivery={failed.pk}"))
-    assert "POST /calliyo HTTP/1.1\nHost: flow.zoho.example" in page
+    assert (
+        "POST /calliyo HTTP/1.1\nContent-Length: 712\nContent-Type: application/json\nHost: flow.zoho.example"
+        in page
+    )
     assert "X-Calliyo-Signature: t=1764039125,v1=5f0c" in page
     assert '\n  "type": "lead.created",' in page
     assert f'"id":"{failed.event.public_id}","type":"lead.created"' in page
@@ -288,7 +293,16 @@ def test_since_a_date_is_by_the_readers_clock(desk, webhook):
             assert ("<b>1 event</b> failed" in page) is bool(number)
 
 
-@pytest.mark.parametrize("fields", [{}, {"since": "x"}, {"since": "2026-11-25T00:00:00+00:00", "up_to": "x"}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"since": "x"},
+        {"since": "2026-11-25T00:00:00+00:00", "up_to": "x"},
+        {"since": "2026-11-25T00:00:00+00:00", "up_to": "9" * 40},
+        {"since": "0001-01-01T00:00:00+14:00", "up_to": "1"},
+    ],
+)
 def test_a_broken_order_sends_nothing(desk, webhook, fields):
     new_delivery(webhook, state="failed", ago=timedelta(hours=1))
     desk.send(f"webhooks/{webhook.pk}/resend-failed", **fields)

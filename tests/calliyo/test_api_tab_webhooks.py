@@ -1,12 +1,14 @@
 """Configure → Webhooks: subscribed with the words of the product page, refused at the field, never twice."""
 
 import re
+from threading import BoundedSemaphore
 
 import pytest
 from django.test import override_settings
 
 from apikeys.models import APIKey
 from apikeys.operations import deactivate_key, set_scopes
+from calliyo.pages.api_tab import webhooks
 from tests.calliyo.conftest import TAB, text_of
 from tests.leads.factories import LeadFactory
 from tests.servers import free_port
@@ -295,3 +297,21 @@ def test_what_was_missed_is_not_sent_to_one_that_is_off(desk, key):
     LeadFactory.create()
     assert "off" in desk.send(f"webhooks/{webhook.pk}/missed").content.decode()
     assert not Delivery.objects.exists()
+
+
+def test_with_a_script_a_test_event_is_a_part_of_the_page(desk, key, receiver):
+    webhook = subscribe(api_key=key, url=receiver.url, events=["lead.created"])
+    response = desk.client.post(f"/settings/api/webhooks/{webhook.pk}/test", headers={"HX-Request": "true"})
+    page = text_of(response)
+    assert "<html" not in page
+    assert "HTTP/1.1 200 OK" in page
+    assert "First byte" in page
+
+
+def test_test_events_leave_most_threads_to_others(desk, key, receiver, monkeypatch):
+    monkeypatch.setattr(webhooks, "_TESTS", BoundedSemaphore(1))
+    webhook = subscribe(api_key=key, url=receiver.url, events=["lead.created"])
+    with webhooks._TESTS:
+        assert "Try again in some seconds." in text_of(desk.send(f"webhooks/{webhook.pk}/test"))
+    assert not receiver.requests
+    assert "HTTP/1.1 200 OK" in text_of(desk.send(f"webhooks/{webhook.pk}/test"))

@@ -1,5 +1,6 @@
 """The API's description: valid, current, whole, and true of its own examples."""
 
+import ast
 import re
 from itertools import chain
 
@@ -211,3 +212,22 @@ def test_the_document_can_only_be_read(client, db):
 def test_a_host_that_is_not_ours_is_told_nothing(client, db):
     answer = client.get("/public/openapi.json", headers={"Host": "evil.example"})
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
+def codes_in(path):
+    """The codes of the problems that this module's text makes."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"Refusal", "Problem"}:
+            yield from (
+                one.value.value
+                for one in node.keywords
+                if one.arg == "code" and isinstance(one.value, ast.Constant)
+            )
+
+
+def test_every_code_that_the_api_answers_with_is_explained():
+    folders = ("calliyo/api", "apikeys", "leads/api", "webhooks/api")
+    modules = [path for folder in folders for path in (ROOT / folder).glob("*.py")]
+    codes = {code for path in modules for code in codes_in(path)}
+    assert {"invalid_cursor", "too_large", "address_not_allowed", "webhooks_not_allowed"} <= codes
+    assert codes <= ERRORS.keys()

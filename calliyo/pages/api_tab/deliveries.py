@@ -60,6 +60,14 @@ class SinceForm(PlainForm):
             self.add_error("since_at", _("Choose the time since which it failed."))
         return data
 
+    def clean_since_at(self) -> datetime | None:
+        """Refuses a time that is none everywhere on earth: the first hours of the year 1."""
+        at: datetime | None = self.cleaned_data["since_at"]
+        try:
+            return at and at.astimezone(UTC)
+        except OverflowError as error:
+            raise forms.ValidationError(_("Choose a later time.")) from error
+
     def moment(self, now: datetime) -> datetime:
         """The time that was chosen."""
         choice = self.cleaned_data["since"]
@@ -131,10 +139,11 @@ def resend_failed(request: AdminRequest, webhook_id: int) -> HttpResponse:
     webhook = webhook_of_log(webhook_id)
     up_to = request.POST.get("up_to", "")
     try:
-        since = datetime.fromisoformat(request.POST.get("since", ""))
-        events = resending.resend_failed(webhook, since=since, up_to=int(up_to) if up_to.isdecimal() else 0)
+        since = datetime.fromisoformat(request.POST.get("since", "")).astimezone(UTC)
+        last = int(up_to) if up_to.isdecimal() and len(up_to) < 19 else 0
+        events = resending.resend_failed(webhook, since=since, up_to=last)
         _say_queued(request, events)
-    except ValueError:
+    except (ValueError, OverflowError):
         messages.error(request, gettext("Nothing was sent: choose since when."))
     except DomainError as error:
         messages.error(request, error.detail)

@@ -1,6 +1,6 @@
 """One delivery opened: what was sent, and each attempt with its answer, its times and its error in plain words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -96,7 +96,7 @@ def delivery_shown(webhook: Webhook, query: QueryDict, list_query: str) -> Deliv
         attempts=delivery.attempts,
         next=next_attempt(delivery, hold_of(webhook, webhook.api_key, now), now),
         settled=delivery.first_attempt_at is not None,
-        request=request_head(webhook.url, attempts[0].request_headers) if attempts else "",
+        request=request_head(webhook.url, _in_order(attempts[0].request_headers)) if attempts else "",
         body=body,
         pretty=pretty(body) if body else "",
         log=[_attempt(each, now) for each in attempts[:ATTEMPTS]],
@@ -126,8 +126,13 @@ def _attempt(attempt: Attempt, now: datetime) -> AttemptShown:
         duration=duration_words(attempt.total_ms),
         steps=steps(attempt.dns_ms, attempt.connect_ms, attempt.tls_ms, attempt.first_byte_ms),
         address=attempt.address or "",
-        headers=header_lines(attempt.request_headers),
+        headers=header_lines(_in_order(attempt.request_headers)),
         answer=""
         if attempt.status is None
-        else answer_text(attempt.status, attempt.response_headers, attempt.response_body),
+        else answer_text(attempt.status, _in_order(attempt.response_headers), attempt.response_body),
     )
+
+
+def _in_order(headers: Mapping[str, str]) -> dict[str, str]:
+    """By name: PostgreSQL's JSON does not keep the order in which they were sent."""
+    return dict(sorted(headers.items(), key=lambda header: header[0].lower()))

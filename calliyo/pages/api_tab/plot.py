@@ -148,7 +148,7 @@ def _bar(number: int, span: Span, most: float) -> Bar:
         return Box(x=x, y=round(foot - above - height, 2), width=width, height=height)
 
     return Bar(
-        words=gettext("%(hour)s: %(delivered)s delivered, %(failed)s failed attempts")
+        words=gettext("%(hour)s: %(delivered)s delivered, %(failed)s failed")
         % {"hour": _span_clock(span), "delivered": f"{span.delivered:,}", "failed": f"{span.failed:,}"},
         whole=Box(x=x, y=TOP, width=width, height=_PLOT_HEIGHT),
         delivered=box(0, delivered) if delivered else None,
