@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
+from django.utils.translation import gettext_noop
+
 
 class Resource(StrEnum):
     """What a key may be let at, spelled as its path under `/public/`."""
@@ -44,15 +46,15 @@ class Scope(StrEnum):
 
 # The resources' names on the product page, for people.
 RESOURCE_TITLES: Final[dict[Resource, str]] = {
-    Resource.LEADS: "Leads",
-    Resource.CUSTOMERS: "Customers",
-    Resource.USERS: "Users / Agents",
-    Resource.LEAD_STATUSES: "Lead statuses",
-    Resource.TAGS: "Tags",
-    Resource.FOLLOW_UPS: "Follow-ups",
-    Resource.NOTES: "Notes",
-    Resource.CALLS: "Call history",
-    Resource.CAMPAIGNS: "Campaigns",
+    Resource.LEADS: gettext_noop("Leads"),
+    Resource.CUSTOMERS: gettext_noop("Customers"),
+    Resource.USERS: gettext_noop("Users / Agents"),
+    Resource.LEAD_STATUSES: gettext_noop("Lead statuses"),
+    Resource.TAGS: gettext_noop("Tags"),
+    Resource.FOLLOW_UPS: gettext_noop("Follow-ups"),
+    Resource.NOTES: gettext_noop("Notes"),
+    Resource.CALLS: gettext_noop("Call history"),
+    Resource.CAMPAIGNS: gettext_noop("Campaigns"),
 }
 
 _BY_PARTS: Final = {tuple(scope.value.split(":")): scope for scope in Scope}

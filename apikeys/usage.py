@@ -77,15 +77,6 @@ def usage_by_resource(key: APIKey, days: int = 30) -> list[ResourceUsage]:
     return sorted(found, key=lambda one: (-one.reads.total - one.writes.total, one.resource))
 
 
-def calls_of_keys(key_ids: Collection[int], days: int = 1) -> dict[int, Calls]:
-    """The calls of the last `days` days of each of these keys, in one statement; a key without any has zeros."""
-    of_them = KeyUsage.objects.filter(api_key_id__in=key_ids, day__gte=_first_day(days)).order_by()
-    by_key: dict[int, dict[str, int]] = {key_id: {} for key_id in key_ids}
-    for key_id, result, calls in of_them.values_list("api_key_id", "result").annotate(calls=Sum("calls")):
-        by_key[key_id][result] = calls
-    return {key_id: _calls(results) for key_id, results in by_key.items()}
-
-
 def hourly_calls(key_ids: Collection[int], now: datetime) -> dict[int, list[int]]:
     """The calls of each of these keys in the last 24 hours, an hour a number, oldest first; one statement."""
     first = quarter_of(now) - HOURS * QUARTERS_AN_HOUR + 1

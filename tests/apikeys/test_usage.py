@@ -17,7 +17,6 @@ from apikeys.tally import REFUSED_KEPT, TALLY, Tally
 from apikeys.usage import (
     Calls,
     calls_in_the_last_hour,
-    calls_of_keys,
     daily_usage,
     hourly_calls,
     last_days_of_use,
@@ -363,12 +362,6 @@ def test_usage_by_resource_has_the_most_called_first(used):
     first, second = usage_by_resource(used, 7)
     assert (first.resource, first.reads, first.writes) == ("leads", Calls(ok=10, failed=4), Calls(invalid=2))
     assert (second.resource, second.reads.refused, second.writes.total) == ("tags", 3, 0)
-
-
-def test_all_keys_of_a_page_are_asked_for_at_once(used, django_assert_num_queries):
-    with django_assert_num_queries(2):
-        found = calls_of_keys([used.pk, 999])
-    assert (found[used.pk].total, found[999]) == (15, Calls())
 
 
 # ── Retention ───────────────────────────────────────────────────────────────────────────────────────────────

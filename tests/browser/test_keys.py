@@ -142,22 +142,27 @@ def test_regenerate_offers_to_remove_what_the_token_made(settings_api: Page) -> 
     expect(row(page, "Zoho production")).to_contain_text("2 webhooks")
 
 
+@pytest.mark.parametrize("width", [320, 1280])
 def test_a_login_that_ends_while_ticking_loses_nothing(
-    opened: Page, context: BrowserContext, key: APIKey
+    opened: Page, context: BrowserContext, key: APIKey, picture: Callable[..., None], width: int
 ) -> None:
     page = opened
+    look(page, width, "light")
     page.get_by_label("Tags read").check()
     page.locator("details.fold > summary").click()
     page.get_by_label("Allowed addresses").fill("203.0.113.0/24")
     end_login(context)
     page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    picture(f"login-ended-light-{width}")
     log_in_again(page)
     expect(page.get_by_role("dialog")).to_contain_text("Nothing was saved yet")
+    picture(f"typed-before-login-light-{width}")
     expect(page.get_by_label("Tags read")).to_be_checked()
     key.refresh_from_db()
     assert key.scopes == ["leads:read"]
-    page.locator("details.fold > summary").click()
     expect(page.get_by_label("Allowed addresses")).to_have_value("203.0.113.0/24")
+    expect(page.get_by_label("Allowed addresses")).to_be_visible()
     page.get_by_role("button", name="Save").click()
     saved(page)
     key.refresh_from_db()
@@ -267,6 +272,31 @@ def test_odd_names_stay_text_and_fit(
         for opens in ("", "&confirm=delete", "&confirm=regenerate", "&confirm=rename", "&confirm=duplicate"):
             page.goto(f"{live_server.url}/settings?tab=api&key={key.pk}{opens}")
             fits(page, width)
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_many_keys_come_in_pages(
+    settings_api: Page, live_server: Any, picture: Callable[..., None], width: int
+) -> None:
+    page = settings_api
+    look(page, width, "light")
+    for number in range(60):
+        create_api_key(name=f"System {number:02}", scopes=["leads:read"])
+    page.goto(f"{live_server.url}/settings?tab=api")
+    pages = page.get_by_role("navigation", name="Pages of the list")
+    expect(pages).to_contain_text("1–50 of 60 keys")
+    pages.scroll_into_view_if_needed()
+    picture(f"pages-light-{width}")
+    fits(page, width)
+    pages.get_by_role("link", name="Next").click()
+    expect(pages).to_contain_text("51–60 of 60 keys")
+    page.get_by_role("link", name="Configure System 57").click()
+    page.get_by_role("link", name="Close").click()
+    expect(pages).to_contain_text("51–60 of 60 keys")
+    page.get_by_role("searchbox").fill("system 03")
+    page.keyboard.press("Enter")
+    expect(row(page, "System 03")).to_be_visible()
+    expect(pages).to_have_count(0)
 
 
 def test_a_name_of_ten_thousand_characters_is_refused_at_its_field(settings_api: Page) -> None:

@@ -115,6 +115,25 @@ def test_every_answer_fits_the_screen(
 
 @SCHEMES
 @WIDTHS
+def test_the_limits_fit_the_screen(
+    settings_api: Page, live_server: Any, picture: Callable[..., None], width: int, scheme: str
+) -> None:
+    page = settings_api
+    look(page, width, scheme)
+    page.goto(f"{live_server.url}/settings?tab=api&key={demo.seed()['zoho'].pk}")
+    page.locator("details.fold > summary").click()
+    page.get_by_label("Requests a minute").scroll_into_view_if_needed()
+    fits(page, width)
+    picture(f"limits-{scheme}-{width}")
+    page.get_by_label("Allowed addresses").fill("the office")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#id_allowed_addresses_error")).to_be_visible()
+    fits(page, width)
+    picture(f"limits-refused-{scheme}-{width}")
+
+
+@SCHEMES
+@WIDTHS
 def test_the_admin_wears_the_same_clothes(
     page: Page,
     live_server: Any,
@@ -154,6 +173,6 @@ def test_the_readmes_picture(settings_api: Page, picture: Callable[..., None]) -
     """`docs/images/settings-api.png` is a copy of this one."""
     demo.seed()
     look(settings_api, 1280, "light")
-    settings_api.set_viewport_size({"width": 1280, "height": 640})
+    settings_api.set_viewport_size({"width": 1280, "height": 676})
     settings_api.reload()
     picture("settings-api")

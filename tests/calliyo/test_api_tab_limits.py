@@ -116,6 +116,13 @@ def test_a_bad_limit_is_refused_at_its_field_and_nothing_is_saved(desk, key_with
     assert key.scopes == ["leads:read"] and key.version == 1
 
 
+def test_the_fold_is_open_where_limits_were_typed_that_are_not_saved(desk, key_with):
+    key = key_with("leads:read")
+    rename_key(key=key, name="Theirs")
+    assert 'fold" open' in text_of(save(desk, key, version=1, allowed_addresses="10.0.0.1"))
+    assert 'fold" open' not in text_of(save(desk, key, version=1, scopes=["tags:read"]))
+
+
 def test_an_end_that_is_past_or_within_a_day_stays_possible(desk, key_with):
     key = key_with("leads:read")
     now = timezone.now().replace(microsecond=0)

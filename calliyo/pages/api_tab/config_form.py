@@ -32,6 +32,10 @@ class LinesField(forms.CharField):
         """A list as its lines; typed text as it is."""
         return "\n".join(value) if isinstance(value, list) else value
 
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Whether other entries were typed than were there."""
+        return (data or "").replace(",", " ").split() != list(initial or ())
+
     def clean(self, value: Any) -> list[str]:
         """The entries, each checked."""
         text: str = super().clean(value)
@@ -78,9 +82,10 @@ class ConfigForm(ExpiryForm):
         super().__init__(data, initial=_saved(key), kept=key.expires_at)
 
     @property
-    def has_wrong_limits(self) -> bool:
-        """Whether the folded part has something to say."""
-        return any(name in self.errors for name in LIMITS)
+    def opens_limits(self) -> bool:
+        """Whether the folded part has something to say: an error, or what was typed and is not saved."""
+        told = {*self.errors, *self.changed_data} if self.is_bound else ()
+        return any(name in told for name in LIMITS)
 
     def configuration(self) -> dict[str, Any]:
         """What `configure_key` takes."""
