@@ -41,7 +41,7 @@ class Side:
 
 @contextmanager
 def side(number: int, address: str) -> Iterator[Side]:
-    """A side on a fresh database, with a broker of its own."""
+    """A side on a fresh database, with a broker and a data folder of its own."""
     command = [sys.executable, "-m", "bench.measure", "history_side", os.devnull]
     environment = {**os.environ, **_own_places(number), "BENCH_RECEIVER": address}
     with subprocess.Popen(
@@ -60,6 +60,8 @@ def _own_places(number: int) -> Mapping[str, str]:
     return {
         "DATABASE_URL": urlunsplit(database._replace(path=f"/side{number}")),
         "CELERY_BROKER_URL": urlunsplit(broker._replace(path=f"/{number}")),
+        # Both collect the static files at their start: in one folder, one takes the other's away.
+        "CALLIYO_DATA_DIR": f"{os.environ['CALLIYO_DATA_DIR']}/side{number}",
     }
 
 
