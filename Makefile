@@ -53,7 +53,7 @@ run: $(RUN_STAMP)
 	@exec $(BIN)/python -m calliyo.supervisor Procfile
 
 test: $(DEV_STAMP)
-	$(BIN)/pytest --numprocesses 2 --ignore tests/services --ignore tests/browser $(TEST_ARGS)
+	$(BIN)/pytest --numprocesses 3 --ignore tests/services --ignore tests/browser $(TEST_ARGS)
 
 test-services: $(DEV_STAMP)
 	@sh tests/services/install.sh

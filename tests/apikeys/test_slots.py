@@ -4,8 +4,8 @@ import threading
 from contextlib import ExitStack
 
 import pytest
-from redis import Redis
 
+from apikeys.redis_client import redis_of
 from apikeys.slots import SLACK_SECONDS, Slots
 
 
@@ -66,7 +66,11 @@ def test_threads_never_hold_more():
 
 
 def test_a_redis_that_is_down_leaves_those_of_this_process(caplog):
-    slots = Slots(Redis(host="127.0.0.1", port=1, socket_connect_timeout=0.1))
+    slots = Slots(
+        redis_of(
+            {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
+        )
+    )
     with (
         slots.held("wait:7", most=1, seconds=30) as first,
         slots.held("wait:7", most=1, seconds=30) as second,
