@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         extra = ["--ignore", "tests/browser"]
     try:
         with servers.services(*servers.FAST_AND_FORGETFUL) as environment:
-            command = [sys.executable, "-m", "pytest", "--numprocesses", "2", *extra, *arguments]
+            command = [sys.executable, "-m", "pytest", "--numprocesses", "3", *extra, *arguments]
             return subprocess.run(command, env={**os.environ, **environment}, check=False).returncode
     except servers.MissingServerError as missing:
         print(f"test-services: {missing}", file=sys.stderr)

@@ -12,7 +12,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -35,6 +35,7 @@ HISTORY = """
     INSERT INTO leads_followup (version, created_at, updated_at, lead_id, owner_id, due_at, note, resolved_at)
     SELECT 1, created_at, updated_at, id, owner_id, created_at, md5(id::text),
         CASE WHEN id % 10 > 0 THEN created_at END FROM leads_lead;
+    UPDATE leads_followup SET owner_id = NULL WHERE owner_id = (SELECT max(id) FROM leads_user) AND id % 20 > 0;
     INSERT INTO leads_note (version, created_at, updated_at, lead_id, text, author_type, author_name)
     SELECT 1, created_at, updated_at, id, md5(id::text), 'system', '' FROM leads_lead;
     INSERT INTO leads_deletion (resource, object_id, deleted_at) SELECT 'leads', -id, created_at FROM leads_lead;
@@ -54,15 +55,24 @@ HISTORY = """
 """
 
 
-@pytest.fixture
-def history(db):
-    gather(LEADS)
-    with connection.cursor() as cursor:
-        cursor.execute(HISTORY)
+@pytest.fixture(scope="module")
+def filled(django_db_setup, django_db_blocker):
+    """The rows, for all tests here: what each of them writes is rolled back to these."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        gather(LEADS)
+        with connection.cursor() as cursor:
+            cursor.execute(HISTORY)
+        yield
+        transaction.set_rollback(True)
 
 
 @pytest.fixture
-def client(db):
+def history(filled, db):
+    """The rows are there, and the test may read them."""
+
+
+@pytest.fixture
+def client(history):
     return public_client(*Scope)
 
 
@@ -195,6 +205,8 @@ def test_the_plan_that_is_kept_for_all_values_uses_the_index(history, times):
         cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
     index = "lead_by_updated_at" if times else "leads_lead_pkey"
     plan = explained(f"EXECUTE kept({values})")
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE kept")  # no rollback does that
     assert found_by(plan, "leads_lead") == {index}
     assert "Sort" not in {node["Node Type"] for node in nodes(plan)}
 
