@@ -164,9 +164,13 @@ class Listing:
         names = self.filters.names() | known | SHOWING | {"ordering"}
         check_parameters(query, known=names, repeatable=self.filters.repeatable_names() | SHOWING)
 
+    def _horizon(self) -> datetime:
+        asked_with_the_key: datetime | None = getattr(self.request.auth, "horizon", None)
+        return asked_with_the_key or sync.horizon(self.model, self.sync_field)
+
     def _asked(self, query: QueryDict, ordering: Ordering, *, as_of: str | None) -> Asked:
         # Before anything else is read: what commits from here on bears a later stamp.
-        as_of = as_of or sync.spelled(sync.horizon(self.model, self.sync_field))
+        as_of = as_of or sync.spelled(self._horizon())
         simple = is_only_times(query, self.filters)
         return Asked(
             ordering=ordering,
