@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from apikeys.models import APIKey
+from calliyo.ids import read_id
 from calliyo.pages.access import api_tab_address
 from calliyo.pages.api_tab.delivery_words import (
     Hold,
@@ -105,8 +106,7 @@ def webhook_of_log(webhook_id: int) -> Webhook:
 def delivery_list(webhook: Webhook, query: QueryDict) -> DeliveryList:
     """The page that the address asks for; `webhook` is from `webhook_of_log`. Times are in the current zone."""
     filters = filters_from(query)
-    before = query.get("before", "")
-    place = int(before) if before.isdecimal() and len(before) < 19 else None
+    place = read_id(query.get("before", ""))
     page = page_of(webhook.pk, filters, before=place)
     now = timezone.now()
     hold = hold_of(webhook, webhook.api_key, now)
