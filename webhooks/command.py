@@ -1,9 +1,8 @@
 """What the commands for webhooks share."""
 
 from calliyo.command import Refused
+from calliyo.ids import BIGGEST_ID
 from webhooks.models import Webhook
-
-BIGGEST_ID = 2**63 - 1
 
 
 def named_webhook(number: int) -> Webhook:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from django.db import connection
 from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 
+from calliyo.ids import read_id
 from leads.models import Lead
 from leads.phone_search import phone_condition
 from webhooks.catalogue import EventType
@@ -23,7 +24,6 @@ COUNTED: Final = 10_000
 MAX_LEADS: Final = 20
 """So many leads whose phone number begins alike are looked through."""
 _ENDED: Final = [state.value for state in DeliveryState if state is not DeliveryState.WAITING]
-_BIGGEST_ID: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,8 @@ def leads_named(text: str) -> list[int]:
 
     A number of digits may be both; deliveries outlive leads, so the number alone counts even where no lead bears it.
     """
-    found = [int(text)] if text.isascii() and text.isdigit() and int(text) <= _BIGGEST_ID else []
+    number = read_id(text)
+    found = [] if number is None else [number]
     condition = phone_condition(text, "phone")
     phones = Lead.objects.none() if condition is None else Lead.objects.filter(condition)
     return list(dict.fromkeys([*found, *phones.order_by("pk").values_list("pk", flat=True)[:MAX_LEADS]]))

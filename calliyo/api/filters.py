@@ -13,10 +13,9 @@ from django.http import QueryDict
 from django.utils.dateparse import parse_date, parse_datetime
 
 from calliyo.api.problems import FieldError, refuse_values
+from calliyo.ids import read_id
 from calliyo.statements import Parameter
 
-BIGGEST_ID: Final = 2**63 - 1
-_INTEGER: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 # A "+05:30" that was not escaped arrives with a space.
 _LOST_PLUS: Final = re.compile(r" (?=\d\d:?\d\d$)")
 
@@ -27,9 +26,10 @@ class IdField(forms.Field):
     def to_python(self, value: Any) -> int | None:
         if value in self.empty_values:
             return None
-        if not _INTEGER.fullmatch(value) or int(value) > BIGGEST_ID:
+        number = read_id(value)
+        if number is None:
             raise forms.ValidationError("Must be an id: a whole number.", code="invalid")
-        return int(value)
+        return number
 
 
 class MomentField(forms.Field):

@@ -18,12 +18,12 @@ from rest_framework.viewsets import ViewSetMixin
 
 from calliyo.actor import SYSTEM, Actor, acting_as
 from calliyo.api.etags import named_etags, tagged_answer
-from calliyo.api.filters import BIGGEST_ID
 from calliyo.api.lists import SHOWING, Listing, one_row
 from calliyo.api.parameters import check_parameters
 from calliyo.api.parsers import MAX_BODY_BYTES
 from calliyo.api.problems import Refusal
 from calliyo.errors import DomainError
+from calliyo.ids import read_id
 from calliyo.unit_of_work import unit_of_work
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -165,7 +165,7 @@ class ResourceViewSet(Listing, ViewSetMixin, ApiView):
         query = request.query_params
         check_parameters(query, known=SHOWING, repeatable=SHOWING)
         shown = self.read_shown(query)
-        row = self._row(read_id(pk))
+        row = self._row(id_in_path(pk))
         version = row[self.columns.index("version")]
         return tagged_answer(request, orjson.dumps(self.shown([row], shown)[0]), version=version)
 
@@ -212,8 +212,9 @@ class PublicRouter(SimpleRouter):
         self.trailing_slash = "/?"
 
 
-def read_id(text: str) -> int:
+def id_in_path(text: str) -> int:
     """The id in a path; what is no id names nothing, so it is a 404."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 19) or int(text) > BIGGEST_ID:
+    number = read_id(text)
+    if number is None:
         raise Http404
-    return int(text)
+    return number

@@ -5,6 +5,7 @@ from django.shortcuts import redirect
 from django.views.decorators.gzip import gzip_page
 
 from apikeys.models import APIKey
+from calliyo.ids import read_id
 from calliyo.pages.access import AdminRequest, api_tab_address, settings_view
 from calliyo.pages.api_tab.confirmations import (
     create_dialog,
@@ -36,9 +37,10 @@ def _overlay(request: AdminRequest) -> Overlay | None:
     """What the address opens: `new=`, or `key=` with `confirm=` or `panel=`."""
     if "new" in request.GET:
         return create_dialog(request.user, request.GET["new"])
-    if not request.GET.get("key", "").isdecimal():
+    number = read_id(request.GET.get("key", ""))
+    if number is None:
         return None
-    key = APIKey.objects.get(pk=request.GET["key"])
+    key = APIKey.objects.get(pk=number)
     return _dialog(request.user, key, request.GET.get("confirm", "")) or _panel(request, key)
 
 

@@ -10,7 +10,6 @@ from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 
 from calliyo.api.filters import (
-    BIGGEST_ID,
     FlagField,
     IdField,
     LimitField,
@@ -19,6 +18,7 @@ from calliyo.api.filters import (
     WordField,
 )
 from calliyo.api.parameters import MAX_REPEATS
+from calliyo.ids import BIGGEST_ID
 from leads.api import inputs
 from leads.api.filters import NamedField, PhoneField
 from webhooks.api.deliveries import EventIdField

@@ -11,13 +11,13 @@ from django.db.models import BigIntegerField, Q, QuerySet, Value
 from django.db.models.functions import Lower
 
 from calliyo.api.filters import (
-    BIGGEST_ID,
     IdField,
     MomentFilter,
     RepeatableFilter,
     StrictFilterSet,
     TextFilter,
 )
+from calliyo.ids import read_id
 from calliyo.statements import Parameter
 from leads.models import ExternalId, LeadStatus, LeadTag, Tag
 from leads.operations.company import company_region
@@ -47,7 +47,7 @@ class NamedField(forms.Field):
         words = value or []
         if not words:
             return []
-        ids = {word: int(word) for word in words if _is_id(word)}
+        ids = {word: number for word in words if (number := read_id(word)) is not None}
         wanted = Q(pk__in=ids.values()) | Q(lower_name__in=[Lower(Value(word)) for word in words])
         found = self.model.objects.alias(lower_name=Lower("name")).filter(wanted)
         names = {pk: name.lower() for pk, name in found.values_list("pk", "name")}
@@ -161,7 +161,3 @@ def searched_phone(text: str) -> str | None:
         return to_e164(text, region=company_region())
     except PhoneRefused:
         return None
-
-
-def _is_id(word: str) -> bool:
-    return word.isascii() and word.isdigit() and len(word) <= 19 and int(word) <= BIGGEST_ID

@@ -9,8 +9,8 @@ from django.db import models
 from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
-from calliyo.api.filters import BIGGEST_ID
 from calliyo.errors import DomainError
+from calliyo.ids import BIGGEST_ID, read_id
 from leads.models import LeadStatus
 from leads.operations.company import company_region
 from leads.operations.errors import InvalidName
@@ -101,7 +101,7 @@ class RowField(serializers.Field[Any, Any, Any, Any]):
         self.model = model
 
     def to_internal_value(self, data: Any) -> models.Model:
-        pk = read_id(data)
+        pk = id_in(data)
         if pk is None:
             self.fail("invalid")
         seen = self.context.get("seen", {})  # by a batch, whose items name the same rows
@@ -134,7 +134,7 @@ class StatusField(serializers.Field[Any, Any, Any, Any]):
 
 
 def _status(data: int | str) -> LeadStatus | None:
-    pk = read_id(data)
+    pk = id_in(data)
     status: LeadStatus | None = None if pk is None else LeadStatus.objects.filter(pk=pk).first()
     if status is None and isinstance(data, str):
         status = LeadStatus.objects.filter(name__iexact=data.strip()).first()
@@ -150,10 +150,10 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-def read_id(data: Any) -> int | None:
+def id_in(data: Any) -> int | None:
     """The id in a JSON number or in a form's text; None when it is none."""
-    if isinstance(data, str) and data.isascii() and data.isdigit() and len(data) <= 19:
-        data = int(data)
+    if isinstance(data, str):
+        return read_id(data)
     if isinstance(data, bool) or not isinstance(data, int):
         return None
     return data if 0 <= data <= BIGGEST_ID else None

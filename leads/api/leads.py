@@ -12,7 +12,7 @@ from calliyo.api.described import described
 from calliyo.api.inputs import read_input
 from calliyo.api.parameters import check_parameters
 from calliyo.api.request_id import current_request_id
-from calliyo.api.views import read_id
+from calliyo.api.views import id_in_path
 from leads.api.base import CRMViewSet, own_external_id, tag_names, with_spelled_times
 from leads.api.campaigns import CampaignViewSet
 from leads.api.filters import LeadFilters
@@ -79,7 +79,7 @@ class LeadViewSet(CRMViewSet, OpenToBrowserForms, Paced):
         check_parameters(request.query_params, known=())
         if not self.may_read():
             raise needs_read("A key that may not read leads may not change them either.")
-        lead_id = read_id(pk)
+        lead_id = id_in_path(pk)
         self.check_if_match(lead_id)
         may_create_tags = self.caller.may(Scope.TAGS_WRITE)
         context = {"may_create_tags": may_create_tags}

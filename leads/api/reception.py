@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from apikeys.callers import Caller
+from apikeys.permissions import refused
 from apikeys.scopes import Scope
 from calliyo.api.described import Parameters
 from calliyo.api.filters import WordField
@@ -146,11 +147,4 @@ def _submitted(values: dict[str, Any]) -> dict[str, Any]:
 def needs_read(detail: str, *, fields: list[str] | None = None) -> Refusal:
     """The 403 to a key that would have to read leads for this."""
     errors = (FieldError(field=name, code="insufficient_scope", detail=detail) for name in fields or ())
-    challenge = f'Bearer realm="calliyo", error="insufficient_scope", scope="{Scope.LEADS_READ.value}"'
-    return Refusal(
-        status=403,
-        code="insufficient_scope",
-        detail=detail,
-        headers={"WWW-Authenticate": challenge},
-        errors=tuple(errors),
-    )
+    return refused(detail, Scope.LEADS_READ, errors=tuple(errors))

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from calliyo.api.inputs import Input, Read, read_input
 from calliyo.api.parameters import check_parameters
-from calliyo.api.views import read_id
+from calliyo.api.views import id_in_path
 from calliyo.errors import DomainError
 from leads.api.base import CRMViewSet
 from leads.api.inputs import named_as_in_json
@@ -46,7 +46,7 @@ class WritableViewSet(CRMViewSet):
     def partial_update(self, request: Request, pk: str) -> HttpResponse:
         """Writes the fields that the body names and no other."""
         check_parameters(request.query_params, known=())
-        row_id = read_id(pk)
+        row_id = id_in_path(pk)
         self.check_if_match(row_id)
         row = self.rows().get(pk=row_id)
         read = read_input(request, self.changes_input, partial=True)
@@ -57,7 +57,7 @@ class WritableViewSet(CRMViewSet):
     def destroy(self, request: Request, pk: str) -> Response:
         """Deletes it: 204, and from then on it is among what `deleted_after` tells."""
         check_parameters(request.query_params, known=())
-        row_id = read_id(pk)
+        row_id = id_in_path(pk)
         self.check_if_match(row_id)
         self.remove(self.rows().get(pk=row_id))
         return Response(status=204)

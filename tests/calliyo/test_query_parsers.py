@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from apikeys import tokens
 from calliyo.api.etags import named_etags
-from calliyo.api.filters import BIGGEST_ID, FlagField, IdField, MomentField, WordField
+from calliyo.api.filters import FlagField, IdField, MomentField, WordField
 from calliyo.api.pagination import MAX_LIMIT, Cursor, read_limit
 from calliyo.api.parameters import check_parameters
 from calliyo.api.problems import Refusal
-from calliyo.api.views import read_id
+from calliyo.api.views import id_in_path
+from calliyo.ids import BIGGEST_ID
 from webhooks.feed.place import Place, UnknownPlace, uid_of
 
 ODD = ["", "\0", "�", "9" * 400, "-1", "1e400", "10" * 15, "٣", "²", " 5", "+5", "NaN", "'", "../.."]
@@ -121,7 +122,7 @@ def test_an_events_id_is_a_uuid_or_none(text):
 @given(texts)
 def test_a_path_names_an_id_or_nothing(text):
     try:
-        assert 0 <= read_id(text) <= BIGGEST_ID
+        assert 0 <= id_in_path(text) <= BIGGEST_ID
     except Http404:
         assert not (text.isascii() and text.isdigit() and int(text) <= BIGGEST_ID and len(text) <= 19)
 

@@ -21,7 +21,7 @@ from calliyo.api.inputs import Read, read_input
 from calliyo.api.lists import Pictures, Rows
 from calliyo.api.parameters import check_parameters
 from calliyo.api.problems import FieldError
-from calliyo.api.views import ResourceViewSet, read_id
+from calliyo.api.views import ResourceViewSet, id_in_path
 from calliyo.statements import Parameter
 from leads.api.base import DeletedFilters, DeletedList
 from leads.api.shapes import DeletedShape
@@ -119,7 +119,7 @@ class WebhookViewSet(ResourceViewSet):
     def partial_update(self, request: Request, pk: str) -> HttpResponse:
         """Writes the fields that the body names and no other; a new secret after another one overlaps with it."""
         check_parameters(request.query_params, known=())
-        self.check_if_match(read_id(pk))
+        self.check_if_match(id_in_path(pk))
         webhook = own_webhook(self.caller, pk)
         read = read_input(request, self.changes_input, partial=True)
         with naming_the_scope():
@@ -129,7 +129,7 @@ class WebhookViewSet(ResourceViewSet):
     def destroy(self, request: Request, pk: str) -> Response:
         """Unsubscribes: nothing is sent from now on."""
         check_parameters(request.query_params, known=())
-        self.check_if_match(read_id(pk))
+        self.check_if_match(id_in_path(pk))
         delete_webhook(webhook=own_webhook(self.caller, pk))
         return Response(status=204)
 
@@ -149,7 +149,7 @@ def webhooks_made_by(key_id: "int | Parameter") -> QuerySet[Webhook]:
 
 def own_webhook(caller: Caller, pk: str) -> Webhook:
     """The webhook with this id, if the caller made it; a 404 otherwise."""
-    webhook = webhooks_made_by(caller.key.pk).select_related("api_key").filter(pk=read_id(pk)).first()
+    webhook = webhooks_made_by(caller.key.pk).select_related("api_key").filter(pk=id_in_path(pk)).first()
     if webhook is None:
         raise Http404
     return webhook

@@ -15,10 +15,17 @@ from django.views.decorators.gzip import gzip_page
 
 from apikeys.models import APIKey
 from calliyo.errors import DomainError
+from calliyo.ids import read_id, read_ids
 from calliyo.pages.access import AdminRequest, form_target, settings_view
 from calliyo.pages.api_tab.day import days_of
 from calliyo.pages.api_tab.delivery_detail import delivery_shown
-from calliyo.pages.api_tab.delivery_list import address_of, delivery_list, filters_from, webhook_of_log
+from calliyo.pages.api_tab.delivery_list import (
+    address_of,
+    delivery_list,
+    filters_from,
+    query_of,
+    webhook_of_log,
+)
 from calliyo.pages.api_tab.drawer import drawer
 from calliyo.pages.api_tab.forms import ON_A_DATE, PlainForm
 from calliyo.pages.api_tab.health import webhook_state
@@ -94,13 +101,13 @@ class Question:
 def log_from_address(request: AdminRequest, key: APIKey) -> Overlay | None:
     """The list with what the address opens in it: `delivery=12`, or `do=resend`. None where it means no list."""
     query = request.GET
-    wanted = query.get("webhook", "")
-    if query.get("do") not in {"deliveries", "resend"} or not wanted.isdecimal():
+    wanted = read_id(query.get("webhook", ""))
+    if query.get("do") not in {"deliveries", "resend"} or wanted is None:
         return None
     if not Webhook.objects.filter(pk=wanted, api_key=key).exists():
         return None
     with in_viewers_zone(request):
-        return _log(webhook_of_log(int(wanted)), query)
+        return _log(webhook_of_log(wanted), query)
 
 
 @gzip_page
@@ -118,7 +125,7 @@ def live_deliveries(request: AdminRequest, webhook_id: int) -> HttpResponse:
 def resend_deliveries(request: AdminRequest, webhook_id: int) -> HttpResponse:
     """Queues the events of the chosen deliveries again."""
     webhook = webhook_of_log(webhook_id)
-    chosen = {int(pk) for pk in request.POST.getlist("delivery") if pk.isdecimal() and len(pk) < 19}
+    chosen = read_ids(request.POST.getlist("delivery"))
     if not chosen:
         messages.warning(request, gettext("Nothing was sent: select at least one delivery."))
     elif len(chosen) > MOST_AT_ONCE:
@@ -137,10 +144,9 @@ def resend_deliveries(request: AdminRequest, webhook_id: int) -> HttpResponse:
 def resend_failed(request: AdminRequest, webhook_id: int) -> HttpResponse:
     """Queues what failed since a moment: what was counted, and nothing that failed after that."""
     webhook = webhook_of_log(webhook_id)
-    up_to = request.POST.get("up_to", "")
     try:
         since = datetime.fromisoformat(request.POST.get("since", "")).astimezone(UTC)
-        last = int(up_to) if up_to.isdecimal() and len(up_to) < 19 else 0
+        last = read_id(request.POST.get("up_to", "")) or 0
         events = resending.resend_failed(webhook, since=since, up_to=last)
         _say_queued(request, events)
     except (ValueError, OverflowError):
@@ -188,9 +194,7 @@ def _kept(query: QueryDict) -> str:
 
 def _back(request: AdminRequest, webhook: Webhook) -> str:
     """The list as it was filtered; what was queued stands on its first page."""
-    filters = filters_from(QueryDict(request.POST.get("list", "")))
-    named = {"event": filters.event, "outcome": filters.outcome, "lead": filters.lead}
-    return address_of(webhook, **{name: str(value) for name, value in named.items() if value})
+    return address_of(webhook, **query_of(filters_from(QueryDict(request.POST.get("list", "")))))
 
 
 def _say_queued(request: AdminRequest, count: int) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.http import QueryDict
 from django.utils import timezone
 
+from calliyo.ids import read_id
 from calliyo.pages.api_tab.delivery_list import address_of, hold_of
 from calliyo.pages.api_tab.delivery_words import clock_words, duration_words, next_attempt, outcome_of
 from calliyo.pages.api_tab.exchange import (
@@ -74,11 +75,9 @@ class DeliveryShown:
 
 def delivery_shown(webhook: Webhook, query: QueryDict, list_query: str) -> DeliveryShown:
     """The delivery that `delivery=` names; raises `Delivery.DoesNotExist`. Times are in the current zone."""
-    wanted = query.get("delivery", "")
-    delivery = Delivery.objects.get(pk=wanted if wanted.isdecimal() else 0, webhook_id=webhook.pk)
+    delivery = Delivery.objects.get(pk=read_id(query.get("delivery", "")) or 0, webhook_id=webhook.pk)
     event = Event.objects.filter(pk=delivery.event_id).first()
-    until = query.get("until", "")
-    attempts = _attempts(delivery, int(until) if until.isdecimal() else None)
+    attempts = _attempts(delivery, read_id(query.get("until", "")))
     now = timezone.now()
     body = delivery.body if delivery.body is not None else (event.payload if event else None)
     address = address_of(webhook, delivery=delivery.pk)

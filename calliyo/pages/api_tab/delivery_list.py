@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from apikeys.models import APIKey
+from calliyo.ids import read_id
 from calliyo.pages.access import api_tab_address
 from calliyo.pages.api_tab.delivery_words import (
     Hold,
@@ -105,14 +106,13 @@ def webhook_of_log(webhook_id: int) -> Webhook:
 def delivery_list(webhook: Webhook, query: QueryDict) -> DeliveryList:
     """The page that the address asks for; `webhook` is from `webhook_of_log`. Times are in the current zone."""
     filters = filters_from(query)
-    before = query.get("before", "")
-    place = int(before) if before.isdecimal() and len(before) < 19 else None
+    place = read_id(query.get("before", ""))
     page = page_of(webhook.pk, filters, before=place)
     now = timezone.now()
     hold = hold_of(webhook, webhook.api_key, now)
     rows = [_row(delivery, hold, now) for delivery in page.deliveries]
     order = resending.running_order(webhook.pk)
-    kept = _query_of(filters)
+    kept = query_of(filters)
     return DeliveryList(
         webhook=webhook,
         filters=filters,
@@ -141,7 +141,8 @@ def hold_of(webhook: Webhook, key: APIKey, now: datetime) -> Hold:
     return Hold(until=until)
 
 
-def _query_of(filters: Filters) -> dict[str, str]:
+def query_of(filters: Filters) -> dict[str, str]:
+    """What an address says of `filters`; `filters_from` reads it."""
     named = {"event": filters.event, "outcome": filters.outcome, "lead": filters.lead}
     return {name: str(value) for name, value in named.items() if value}
 

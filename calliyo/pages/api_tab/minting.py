@@ -13,6 +13,7 @@ from apikeys.models import APIKey
 from apikeys.operations import MintedKey
 from apikeys.scopes import in_order
 from calliyo.errors import DomainError
+from calliyo.ids import read_id, read_ids
 from calliyo.pages import form_numbers
 from calliyo.pages.access import AdminRequest, api_tab_address, form_target, may_act_on, typed_form_target
 from calliyo.pages.api_tab.confirmations import create_dialog, duplicate_dialog, made_by_key
@@ -137,9 +138,8 @@ def _regenerate(user: User, key_id: int, sent: QueryDict) -> MintedKey:
     locked_key(key_id)
     form_numbers.spend(sent.get("form_number", ""), user)
     # Somebody else may have regenerated it meanwhile, and handed out the token that this would break.
-    version = sent.get("version", "")
-    key = locked_key(key_id, int(version) if version.isdecimal() else 0)
-    unwanted = [int(pk) for pk in sent.getlist("remove") if pk.isdecimal() and len(pk) < 19]
+    key = locked_key(key_id, read_id(sent.get("version", "")) or 0)
+    unwanted = read_ids(sent.getlist("remove"))
     for webhook in Webhook.objects.filter(api_key=key, pk__in=unwanted):
         if made_by_key(webhook):
             delete_webhook(webhook=webhook)

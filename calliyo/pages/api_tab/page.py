@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext
 
+from calliyo.ids import read_id
 from calliyo.pages.access import PANELS, AdminRequest, api_tab_address
 from calliyo.pages.api_tab.audit import AuditPage, audit_page
 from calliyo.pages.api_tab.rows import KeyList, Place, key_list
@@ -84,5 +85,4 @@ def _address(search: str, number: int) -> str:
 
 
 def _number(request: AdminRequest, name: str) -> int | None:
-    text = request.GET.get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 19 else None
+    return read_id(request.GET.get(name, ""))

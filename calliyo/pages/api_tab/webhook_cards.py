@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from apikeys.models import APIKey
+from calliyo.ids import read_id
 from calliyo.pages import form_numbers
 from calliyo.pages.access import AdminRequest
 from calliyo.pages.api_tab.confirmations import waiting_in_words
@@ -69,10 +70,9 @@ class Card:
 
 def panel_from_address(query: QueryDict, key: APIKey) -> Open | None:
     """What the address opens on the panel: `webhook=new`, or `webhook=12` to edit; `do=delete`, `do=missed`."""
-    wanted = query.get("webhook", "")
-    if wanted == "new":
+    if query.get("webhook") == "new":
         return Open(form=WebhookForm(key=key))
-    webhook = Webhook.objects.filter(pk=wanted, api_key=key).first() if wanted.isdecimal() else None
+    webhook = Webhook.objects.filter(pk=read_id(query.get("webhook", "")) or 0, api_key=key).first()
     if webhook is None:
         return None
     if query.get("do") == "delete":
