@@ -2,6 +2,7 @@
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from apikeys.models import AuditEntry
 from apikeys.operations import set_scopes
@@ -9,7 +10,7 @@ from apikeys.slots import SLOTS
 from tests.processes import Answer
 from tests.webhooks.engines import new_lead
 from tests.webhooks.subscribing import subscribed
-from webhooks import replay
+from webhooks import replay, resending
 from webhooks.delivery.configured import configured_sender
 from webhooks.models import Delivery, Event
 from webhooks.signing import calliyo_signature_holds
@@ -137,18 +138,35 @@ def test_very_many_are_queued_in_transactions_of_a_batch(n8n, monkeypatch, trans
     Delivery.objects.update(state="failed", finished_at="2026-11-24T00:00:00Z", next_attempt_at=None)
     monkeypatch.setattr(replay, "BATCH", 2)
     seen = []
-    queue = replay._queue
+    queue = replay.queue
 
     def noting(*arguments):
         seen.append(connection.in_atomic_block)
         return queue(*arguments)
 
-    monkeypatch.setattr(replay, "_queue", noting)
+    monkeypatch.setattr(replay, "queue", noting)
     answer = n8n.post(f"/public/webhooks/{webhook['id']}/replay", {"failed": True}, Idempotency_Key="one")
     assert (answer.status_code, answer.json()["queued"]) == (202, 5)
     assert seen == [False, False, False]
     again = n8n.post(f"/public/webhooks/{webhook['id']}/replay", {"failed": True}, Idempotency_Key="one")
     assert (again.json()["queued"], again["Idempotent-Replayed"]) == (5, "true")
+    assert Delivery.objects.filter(cause="replay").count() == 5
+
+
+def test_what_is_too_much_for_a_request_is_ordered_and_queued_by_a_worker(n8n, monkeypatch):
+    webhook = subscribed(n8n)
+    for number in range(5):
+        new_lead(number)
+    Delivery.objects.update(state="failed", finished_at=timezone.now(), next_attempt_at=None)
+    monkeypatch.setattr(resending, "AT_ONCE", 4)
+    path = f"/public/webhooks/{webhook['id']}/replay"
+    answer = n8n.post(path, {"failed": True})
+    assert (answer.status_code, answer.json()["queued"]) == (202, 5)
+    assert not Delivery.objects.filter(cause="replay").exists()
+    second = n8n.post(path, {"since": "2026-01-01T00:00:00Z"})
+    assert (second.status_code, second.json()["code"]) == (409, "already_resending")
+    assert AuditEntry.objects.filter(action="webhook.replayed").count() == 1
+    resending.carry_on()
     assert Delivery.objects.filter(cause="replay").count() == 5
 
 
