@@ -109,6 +109,11 @@ class Reception:
             with named_as_in_json():
                 find_tags(names=names, may_create=self._may_create_tags)
 
+    def make_new_tags(self, names: list[str]) -> None:
+        """Creates the tags of many leads at once, in the order that all keep to, where the key may create any."""
+        if self._may_create_tags:
+            self.make_tags(names)
+
     def _take_in_silence(self, values: dict[str, Any]) -> Taken:
         self.make_tags(values.get("tags", []))
         try:
