@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db.models import F, Q
+from django.utils.translation import gettext
 
 from calliyo.errors import DomainError
 from calliyo.unit_of_work import unit_of_work
@@ -81,7 +82,9 @@ def carry_on(order_ids: Iterable[int] | None = None, *, longest: float = LONGEST
 def _order(choice: replay.Choice, *, since: datetime, up_to: int, events: int) -> ResendOrder:
     webhook = Webhook.objects.select_for_update(no_key=True).get(pk=choice.webhook.pk)
     if ResendOrder.objects.filter(webhook=webhook).exists():
-        raise AlreadyResending("What failed is being sent again already; wait until all of it is queued.")
+        raise AlreadyResending(
+            gettext("What failed is being sent again already; wait until all of it is queued.")
+        )
     replay.note(choice, events)
     return ResendOrder.objects.create(
         webhook=webhook, since=since, up_to=up_to, events=events, ordered_at=database_now()
