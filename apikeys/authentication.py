@@ -1,13 +1,13 @@
 """`Authorization: Bearer cly_live_…`, and nothing else: no session, no cookie, no query string."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from ipaddress import ip_network
 from typing import Final
 
 import structlog
 from django.contrib.auth.models import AnonymousUser
-from django.db import DEFAULT_DB_ALIAS, OperationalError
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection
 from django.db.models import CharField, Q
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
@@ -19,8 +19,10 @@ from apikeys.models import APIKey
 from apikeys.origins import is_allowed_origin
 from calliyo.actor import Actor, ActorType
 from calliyo.api.addresses import Address, client_address, is_within
+from calliyo.api.lists import Listing
 from calliyo.api.problems import Refusal
 from calliyo.api.request_id import current_request_id
+from calliyo.api.sync import Horizon
 from calliyo.statements import Parameter, Statement
 
 log = structlog.get_logger(__name__)
@@ -36,7 +38,7 @@ class BearerAuthentication(BaseAuthentication):
         """The caller as `request.auth`; `request.user` is nobody, as no member of staff asks here."""
         token = _token_of(request.META.get("HTTP_AUTHORIZATION", ""))
         # Hashed first, looked up by the unique digest: the time taken tells nothing of the secret.
-        key = _key_with(tokens.digest(token))
+        key, horizon = _key_with(tokens.digest(token), for_list=_is_list(request))
         if key is not None:
             request.META[CALLED_BY] = key.pk  # counted and, if refused, noted under it (`apikeys.counting`)
         now = timezone.now()
@@ -57,16 +59,27 @@ class BearerAuthentication(BaseAuthentication):
         if key.last_used_at is None or key.last_used_at <= now - LAST_USED_EVERY:
             _note_use(key, client_address(request))
         structlog.contextvars.bind_contextvars(api_key=key.pk)
-        return AnonymousUser(), _caller(key)
+        return AnonymousUser(), _caller(key, horizon)
 
     def authenticate_header(self, request: Request) -> str:
         """The challenge of a 401 that somebody else raises."""
         return CHALLENGE
 
 
-def _key_with(digest: str) -> APIKey | None:
-    found = _statement_of_keys().fetch({"digest": digest}, prepared=True)
-    return APIKey.from_db(DEFAULT_DB_ALIAS, _key_fields(), found[0]) if found else None
+def _is_list(request: Request) -> bool:
+    view = request.parser_context["view"]
+    return isinstance(view, Listing) and getattr(view, "action", None) == "list"
+
+
+def _key_with(digest: str, *, for_list: bool = False) -> tuple[APIKey | None, datetime | None]:
+    """The key; and for a list on PostgreSQL its horizon, so that this round trip serves both."""
+    with_horizon = for_list and connection.vendor == "postgresql"
+    found = _statement_of_keys(with_horizon=with_horizon).fetch({"digest": digest}, prepared=True)
+    if not found:
+        return None, None
+    fields, values = _key_fields(), found[0]
+    key = APIKey.from_db(DEFAULT_DB_ALIAS, fields, values[: len(fields)])
+    return key, values[-1] if with_horizon else None
 
 
 @cache
@@ -75,9 +88,10 @@ def _key_fields() -> list[str]:
 
 
 @cache
-def _statement_of_keys() -> Statement:
+def _statement_of_keys(*, with_horizon: bool) -> Statement:
     digest = Parameter("digest", CharField())
-    return Statement.of(APIKey.objects.order_by().filter(digest=digest).values_list(*_key_fields()))
+    columns: list[str | Horizon] = [*_key_fields(), *([Horizon()] if with_horizon else [])]
+    return Statement.of(APIKey.objects.order_by().filter(digest=digest).values_list(*columns))
 
 
 def _token_of(header: str) -> str:
@@ -109,6 +123,6 @@ def _note_use(key: APIKey, address: Address | None) -> None:
         log.warning("authentication.use_not_noted", error=str(error))
 
 
-def _caller(key: APIKey) -> Caller:
+def _caller(key: APIKey, horizon: datetime | None) -> Caller:
     actor = Actor(type=ActorType.API_KEY, id=key.pk, name=key.name, request_id=current_request_id())
-    return Caller(key=key, actor=actor, scopes=frozenset(key.scopes))
+    return Caller(key=key, actor=actor, scopes=frozenset(key.scopes), horizon=horizon)

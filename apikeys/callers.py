@@ -1,6 +1,7 @@
 """Who calls: the key that a token opened, and what it may do. `request.auth` under `/public/`."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, cast
 
 from rest_framework.request import Request
@@ -17,11 +18,15 @@ CALLED_BY: Final = "calliyo.api_key"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A key that proved itself for this one request."""
+    """A key that proved itself for this one request.
+
+    `horizon`: how far a list that is read from here on is complete (`calliyo.api.sync`), where that was asked at once.
+    """
 
     key: "APIKey"
     actor: Actor
     scopes: frozenset[str]
+    horizon: datetime | None = None
 
     def may(self, scope: Scope) -> bool:
         """Whether the key holds `scope`."""

@@ -10,23 +10,22 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
-from typing import Any, Final, NamedTuple
-from zoneinfo import ZoneInfo
+from typing import Final, NamedTuple
 
 import structlog
 from django.db import Error, connection, transaction
 
 from apikeys.models import CallResult, KeyUsage, RecentCalls, RefusedCall
 from apikeys.scopes import Access
+from calliyo import counters
 from calliyo.models import Company
 
 log = structlog.get_logger(__name__)
 
 EVERY: Final = 5.0  # seconds between two writings
 REFUSED_KEPT: Final = 100  # for each key
-BATCH: Final = 100  # rows of a statement; SQLite takes few parameters
 AT_EXIT: Final = 5.0  # seconds that a writing which is under way is waited for
 # A day begins on a quarter of an hour of UTC in every time zone that there is.
 QUARTER: Final = 900  # seconds
@@ -126,7 +125,7 @@ class Tally:
 def _write(calls: Counter[Call], refused: list[RefusedCall]) -> None:
     if not calls:
         return
-    zone = ZoneInfo(Company.current().time_zone)
+    zone = Company.current().zone
     days: Counter[tuple[int, date, str, str, str]] = Counter()
     quarters: Counter[tuple[int, int]] = Counter()
     for call, count in calls.items():
@@ -134,28 +133,10 @@ def _write(calls: Counter[Call], refused: list[RefusedCall]) -> None:
         days[call.api_key_id, day, call.resource, call.access.value, call.result.value] += count
         quarters[call.api_key_id, call.quarter] += count
     with transaction.atomic():
-        _add(KeyUsage, ("api_key_id", "day", "resource", "access", "result"), days)
-        _add(RecentCalls, ("api_key_id", "quarter"), quarters)
-        RefusedCall.objects.bulk_create(refused, batch_size=BATCH)
+        counters.add(KeyUsage, ("api_key_id", "day", "resource", "access", "result"), "calls", days)
+        counters.add(RecentCalls, ("api_key_id", "quarter"), "calls", quarters)
+        RefusedCall.objects.bulk_create(refused, batch_size=counters.BATCH)
     _forget_older({call.api_key_id for call in refused})
-
-
-def _add(
-    model: type[KeyUsage | RecentCalls], named_by: tuple[str, ...], counts: Mapping[tuple[Any, ...], int]
-) -> None:
-    """Adds to the rows that are there, makes the others: `bulk_create` could only replace."""
-    table, columns = model._meta.db_table, ", ".join(named_by)
-    # All processes lock their rows in the same order.
-    rows = [(*which, count) for which, count in sorted(counts.items())]
-    row = f"({', '.join(['%s'] * (len(named_by) + 1))})"
-    for start in range(0, len(rows), BATCH):
-        batch = rows[start : start + BATCH]
-        sql = f"""
-            INSERT INTO {table} ({columns}, calls) VALUES {", ".join([row] * len(batch))}
-            ON CONFLICT ({columns}) DO UPDATE SET calls = {table}.calls + excluded.calls
-        """  # noqa: S608 (the table's own names)
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [value for values in batch for value in values])
 
 
 def _forget_older(api_key_ids: Iterable[int]) -> None:

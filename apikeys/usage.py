@@ -4,7 +4,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from django.db.models import F, Max, QuerySet, Sum
 from django.utils import timezone
@@ -119,7 +118,7 @@ def _of(key: APIKey, first: date) -> QuerySet[KeyUsage]:
 
 
 def _first_day(days: int) -> date:
-    today = timezone.now().astimezone(ZoneInfo(Company.current().time_zone)).date()
+    today = timezone.now().astimezone(Company.current().zone).date()
     return today - timedelta(days=days - 1)
 
 

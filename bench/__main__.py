@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench import statements
 from tests import servers
 
 RESULTS = Path(".data/bench")
@@ -27,6 +28,8 @@ A bulk change: at most 3 times bare. A batch of leads: at least 10 times single 
 0.3 of a constant view, 0.5 wanted; token, scope and limit at most 0.15 of it; a deep page within 10 %; as NDJSON \
 at least 20,000 rows a second, memory flat. The API tab with 200 keys: at most 8 queries and \
 150 ms on SQLite, first paint 60 kB; deliveries over a million rows cost what they cost over a thousand, within 10 %."""
+OPTIONS = {"history": (statements.OPTION,)}
+"""What PostgreSQL is started with for a measurement, beside what it comes with."""
 # Wide enough for a table of figures where there is no terminal to ask.
 console = Console() if sys.stdout.isatty() else Console(width=120)
 
@@ -49,12 +52,12 @@ def measured(what: str, environment: Mapping[str, str]) -> dict[str, Any]:
         return results
 
 
-def databases() -> list[tuple[str, Callable[[], AbstractContextManager[Mapping[str, str]]]]]:
-    """Where to measure, each with what starts it anew."""
+def databases() -> list[tuple[str, Callable[..., AbstractContextManager[Mapping[str, str]]]]]:
+    """Where to measure, each with what starts it anew (PostgreSQL: with these options)."""
     # PostgreSQL as it comes, with every commit on disk: that is what production pays.
     return [
         ("PostgreSQL, Redis", servers.services),
-        ("SQLite, embedded broker (reported only)", lambda: nullcontext({})),
+        ("SQLite, embedded broker (reported only)", lambda *_: nullcontext({})),
     ]
 
 
@@ -137,6 +140,28 @@ def show_history(where: str, history: Mapping[str, Any]) -> None:
     table.add_row("an empty database", shown(history["empty_a_second"], 0), "1")
     table.add_row(behind, shown(history["behind_a_second"], 0), shown(history["behind_times_empty"], 2))
     console.print(table)
+    for what, name in (("deliveries a second", "behind"), ("processor time of one", "cpu_behind")):
+        figure = history[f"{name}_times_empty"]
+        within = f"{figure['low']:.2f} – {figure['high']:.2f}, 19 times of 20"
+        console.print(f"{what}, times empty: the median of many such rounds lies within {within}")
+    table = new_table(
+        "What one delivery costs", "", "µs empty", "behind", "times", "pages empty", "behind", "times"
+    )
+    for who, each in history["cpu_microseconds"].items():
+        table.add_row(f"processor time, {who}", *_compared(each["empty"], each["behind"]))
+    for statement, counts in history["postgresql"].items():
+        empty, long = counts["empty"], counts["behind"]
+        if long["microseconds"] > 0.5:
+            row = [
+                *_compared(empty["microseconds"], long["microseconds"]),
+                *_compared(empty["pages"], long["pages"]),
+            ]
+            table.add_row(statement[:48], *row)
+    console.print(table)
+
+
+def _compared(empty: float, behind: float) -> tuple[str, str, str]:
+    return f"{empty:.1f}", f"{behind:.1f}", f"{behind / empty:.2f}" if empty else ""
 
 
 def show_endurance(where: str, endurance: Mapping[str, Any]) -> None:
@@ -211,7 +236,7 @@ def main(chosen: Sequence[str]) -> None:
         for what in chosen or SHOW:
             if what == "api" and "PostgreSQL" not in where:
                 continue  # its crowd is written by PostgreSQL
-            with environment() as settings:
+            with environment(*OPTIONS.get(what, ())) as settings:
                 results[where][what] = measured(what, settings)
             SHOW[what](where, results[where][what])
     RESULTS.mkdir(parents=True, exist_ok=True)

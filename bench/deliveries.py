@@ -18,17 +18,25 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import requests
 from celery import Celery
 from django.db import connection
 
-from bench.backlog import TYPE, carried_out, forget, new_webhooks, payload, wait_for_receiver
+from bench.backlog import (
+    TYPE,
+    forget,
+    new_webhooks,
+    payload,
+    queue_held,
+    seconds_to_settle,
+    wait_for_receiver,
+)
 from bench.baseline.app import deliver
 from bench.baseline.models import PlainDelivery, make_tables
-from bench.processes import cpu_seconds, parent_of, process, workers
+from bench.processes import cpu_seconds, database_server, process, workers
 from bench.timing import Figure, interleaved, ratios
 from tests.servers import free_port
 from webhooks.delivery.target import Target
@@ -113,41 +121,34 @@ def receivers_limit(address: str) -> float:
         return LOOP * 10 / (time.perf_counter() - before)
 
 
-def engine(webhooks: list[Webhook]) -> float:
-    rate = carried_out(webhooks, ENGINE)
+class Costs:
+    """Processor time of one delivery, in microseconds, by who used it: of each block under it."""
+
+    def __init__(self, **pids: int) -> None:
+        self._pids = pids
+        self._before: dict[str, float] = {}
+        self.microseconds: dict[str, list[float]] = {name: [] for name in pids}
+
+    def __enter__(self) -> None:
+        self._before = {name: cpu_seconds(pid) for name, pid in self._pids.items()}
+
+    def __exit__(self, *_: object) -> None:
+        for name, pid in self._pids.items():
+            self.microseconds[name].append((cpu_seconds(pid) - self._before[name]) / ENGINE * 1e6)
+
+
+def engine(webhooks: list[Webhook], costs: Costs | None = None) -> float:
+    queue_held(webhooks, ENGINE)
+    with costs or nullcontext():
+        seconds = seconds_to_settle(webhooks)
     forget()
-    return rate
+    return ENGINE / seconds
 
 
 def beside_another_worker(webhooks: list[Webhook]) -> float:
     with workers(1, name="another"):
         time.sleep(WARM_UP)
         return engine(webhooks)
-
-
-class Costs:
-    """Processor time of one delivery, in microseconds, by who used it."""
-
-    def __init__(self, **pids: int) -> None:
-        self._pids = pids
-        self.microseconds: dict[str, list[float]] = {name: [] for name in pids}
-
-    def of(self, work: Callable[[], float]) -> float:
-        """What `work` gives, while the processes' time is told by the kernel's ticks of a hundredth of a second."""
-        before = {name: cpu_seconds(pid) for name, pid in self._pids.items()}
-        rate = work()
-        for name, pid in self._pids.items():
-            self.microseconds[name].append((cpu_seconds(pid) - before[name]) / ENGINE * 1e6)
-        return rate
-
-
-def database_server() -> int:
-    """The process of which PostgreSQL's others are children; this one where the database is in the processes."""
-    if connection.vendor != "postgresql":
-        return os.getpid()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        return parent_of(cursor.fetchone()[0])
 
 
 def measure() -> dict[str, Any]:
@@ -167,7 +168,7 @@ def measure() -> dict[str, Any]:
             LOOP_ALONE: lambda: session_loop(address, secret),
             "a Celery task each, requests.post": lambda: task_each(address, secret, deliver.app),
             "engine, one endpoint": lambda: engine(one),
-            ONE_WORKER: lambda: costs.of(lambda: engine(hundred)),
+            ONE_WORKER: lambda: engine(hundred, costs),
             TWO_WORKERS: lambda: beside_another_worker(hundred),
             TWO_LOOPS: lambda: two_session_loops(pool, address, secret),
             "bare socket, one request after another": lambda: receivers_limit(address),

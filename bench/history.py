@@ -1,14 +1,19 @@
-"""Deliveries a second over a long history, beside an empty database.
+"""What a delivery costs over a long history, beside an empty database.
 
 Two databases of one PostgreSQL, a worker process at each, take turns: what else the machine does slows them alike.
+Deliveries a second swing with the disk and with what else the machine does, so there are many short rounds, and the
+interval that the median of their ratios lies in. What does not swing is told beside it: processor time, and the pages
+and bytes that PostgreSQL itself counts, statement by statement.
 """
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from statistics import mean
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -16,12 +21,14 @@ from django.db import connection
 
 from bench.backlog import wait_for_receiver
 from bench.processes import process
-from bench.timing import Figure, interleaved, ratios
+from bench.statements import NAMES
+from bench.timing import Figure, interleaved, with_interval
 from tests.servers import free_port
 
 QUICK = "BENCH_QUICK" in os.environ
-ROUNDS = 3 if QUICK else 10
-DELIVERIES = 3000 if QUICK else 6000
+ROUNDS = 6 if QUICK else 40
+DELIVERIES = 3000
+ALL = "all statements"
 BEHIND = 100_000 if QUICK else 5_000_000
 
 
@@ -79,17 +86,47 @@ def measure() -> dict[str, Any]:
             sides.append(stack.enter_context(side(number, address)))
         empty, long = sides
         long.ask("fill", BEHIND)
+        rounds: dict[str, list[dict[str, Any]]] = {"empty": [], "behind": []}
+
+        def carry_out(name: str, one: Side) -> float:
+            rounds[name].append(one.ask("carry_out", DELIVERIES))
+            return float(rounds[name][-1]["a_second"])
+
         said = interleaved(
-            {
-                "empty": lambda: float(empty.ask("carry_out", DELIVERIES)),
-                "behind": lambda: float(long.ask("carry_out", DELIVERIES)),
-            },
+            {"empty": lambda: carry_out("empty", empty), "behind": lambda: carry_out("behind", long)},
             rounds=ROUNDS,
         )
+    rounds = {name: each[1:] for name, each in rounds.items()}  # the first one warmed up
+    cpu = {name: [sum(one["cpu"].values()) for one in each] for name, each in rounds.items()}
     return {
         "rounds": ROUNDS,
+        "deliveries_a_round": DELIVERIES,
         "rows_behind": BEHIND,
         "empty_a_second": Figure.of(said["empty"]).as_dict(),
         "behind_a_second": Figure.of(said["behind"]).as_dict(),
-        "behind_times_empty": ratios(said["behind"], said["empty"]).as_dict(),
+        "behind_times_empty": with_interval(said["behind"], said["empty"]),
+        "cpu_behind_times_empty": with_interval(cpu["behind"], cpu["empty"]),
+        "cpu_microseconds": {
+            who: {name: mean(one["cpu"][who] for one in each) for name, each in rounds.items()}
+            for who in rounds["empty"][0]["cpu"]
+        },
+        **_by_statement(rounds),
+    }
+
+
+def _by_statement(rounds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """What PostgreSQL counts for one delivery on either side: of all statements, and of each, the dearest first."""
+    counts: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: {name: Counter() for name in rounds})
+    for name, each in rounds.items():
+        for one in each:
+            for statement, counted in one["statements"].items():
+                counts[statement][name].update(counted)
+                counts[ALL][name].update(counted)
+    deliveries = DELIVERIES * ROUNDS
+    dearest = sorted(counts.items(), key=lambda item: -item[1]["behind"]["microseconds"])
+    return {
+        "postgresql": {
+            statement: {name: {count: by[name][count] / deliveries for count in NAMES} for name in rounds}
+            for statement, by in dearest
+        }
     }

@@ -3,13 +3,14 @@
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from django.db import connection
 
-from bench.backlog import carried_out, new_webhooks
-from bench.processes import workers
+from bench.backlog import new_webhooks, queue_held, seconds_to_settle
+from bench.processes import cpu_seconds, database_server, workers
+from bench.statements import begin_counting, counted
 from webhooks.models import Webhook
 
 CHUNK: Final = 500_000
@@ -49,13 +50,24 @@ def fill(webhook: Webhook, count: int) -> int:
     return count
 
 
+def carry_out(webhook: Webhook, count: int, pids: Mapping[str, int]) -> dict[str, Any]:
+    """So many deliveries: how many a second, and what one of them costs, in microseconds and in PostgreSQL's counts."""
+    queue_held([webhook], count)
+    begin_counting()
+    before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+    seconds = seconds_to_settle([webhook])
+    used = {name: (cpu_seconds(pid) - before[name]) / count * 1e6 for name, pid in pids.items()}
+    return {"a_second": count / seconds, "cpu": used, "statements": counted()}
+
+
 def measure() -> dict[str, Any]:
-    [webhook] = webhooks = new_webhooks(os.environ["BENCH_RECEIVER"], "fast", 1)
-    work: dict[str, Callable[[int], float]] = {
-        "fill": lambda count: fill(webhook, count),
-        "carry_out": lambda count: carried_out(webhooks, count),
-    }
-    with workers(name=f"side{os.getpid()}-"):
+    [webhook] = new_webhooks(os.environ["BENCH_RECEIVER"], "fast", 1)
+    with workers(name=f"side{os.getpid()}-") as [worker]:
+        pids = {"worker": worker, "database": database_server()}
+        work: dict[str, Callable[[int], Any]] = {
+            "fill": lambda count: fill(webhook, count),
+            "carry_out": lambda count: carry_out(webhook, count, pids),
+        }
         for line in sys.stdin:
             what, count = json.loads(line)
             print(json.dumps(work[what](count)), flush=True)

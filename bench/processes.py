@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from django.db import connection
+
 WORKER = (
     *("celery", "--app", "calliyo.celery", "worker", "--concurrency", "1"),
     *("--without-gossip", "--without-mingle", "--loglevel", "WARNING"),
@@ -53,6 +55,15 @@ def cpu_seconds(pid: int) -> float:
 def parent_of(pid: int) -> int:
     """The process that started it."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def database_server() -> int:
+    """The process of which PostgreSQL's others are children; this one where the database is in the processes."""
+    if connection.vendor != "postgresql":
+        return os.getpid()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return parent_of(cursor.fetchone()[0])
 
 
 def memory_of(pid: int) -> float:

@@ -1,5 +1,6 @@
 """Rounds in which the rivals take turns, so that a machine that slows down slows them alike."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -48,3 +49,19 @@ def interleaved(rivals: Mapping[str, Callable[[], float]], *, rounds: int) -> di
 def ratios(values: list[float], base: list[float]) -> Figure:
     """Round by round, how many times the base."""
     return Figure.of([value / of for value, of in zip(values, base, strict=True)])
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """Between which two of the values the true median lies, 19 times of 20: by how many of them may be below it."""
+    ordered, count = sorted(values), len(values)
+    below, chance = 0, 0.5**count
+    while chance + math.comb(count, below + 1) * 0.5**count <= 0.025:
+        below += 1
+        chance += math.comb(count, below) * 0.5**count
+    return ordered[below], ordered[-1 - below]
+
+
+def with_interval(values: list[float], base: list[float]) -> dict[str, float]:
+    """Round by round, how many times the base: the figure, and between which two its true median lies."""
+    low, high = interval([value / of for value, of in zip(values, base, strict=True)])
+    return {**ratios(values, base).as_dict(), "low": low, "high": high}

@@ -53,7 +53,7 @@ def bare_sql(_request: HttpRequest) -> HttpResponse:
 
 
 class OpenList(LeadViewSet):
-    """Calliyo's list without token, scope and rate limit."""
+    """Calliyo's list without token, scope and rate limit; so it asks for its horizon by itself."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.format_kwarg = None

@@ -1,6 +1,7 @@
 """The company that uses this Calliyo (one row, what Settings → General holds), and the forms that are used up."""
 
 from typing import Self
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.validators import MinValueValidator
@@ -36,6 +37,11 @@ class Company(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Its time zone, where its days begin and end."""
+        return ZoneInfo(self.time_zone)
 
     @classmethod
     def current(cls) -> Self:

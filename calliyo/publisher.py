@@ -15,6 +15,7 @@ from calliyo import broker_link
 logger = logging.getLogger(__name__)
 
 TASK = "webhooks.poke"
+ORDERS = "webhooks.resend"
 EXPIRES = 60.0  # seconds; sweeps were there long before
 LEAST_GAP = 0.02  # seconds between two messages; the first of a burst goes at once, the rest are joined
 IN_ONE_MESSAGE = 8
@@ -82,15 +83,16 @@ class Publisher:
 class Sender:
     """Sends to Celery's broker, or the one at `url`, over one kept connection; a failure opens another."""
 
-    def __init__(self, url: str | None = None) -> None:
+    def __init__(self, url: str | None = None, *, task: str = TASK) -> None:
         self._url = url
+        self._task = task
         self._link: broker_link.Link | None = None
 
     def __call__(self, ids: Sequence[int]) -> None:
         if self._link is None:
             self._link = broker_link.Link(self._url)
         try:
-            self._link.send(TASK, [list(ids)], expires=EXPIRES)
+            self._link.send(self._task, [list(ids)], expires=EXPIRES)
         except BaseException:
             link, self._link = self._link, None
             link.close()
@@ -98,6 +100,7 @@ class Sender:
 
 
 _publisher = Publisher(Sender())
+_order_publisher = Publisher(Sender(task=ORDERS))
 
 
 def poke_webhooks(ids: Iterable[int]) -> None:
@@ -105,14 +108,21 @@ def poke_webhooks(ids: Iterable[int]) -> None:
     _publisher.poke(ids)
 
 
+def poke_orders(ids: Iterable[int]) -> None:
+    """As `poke_webhooks`, for what somebody has ordered to be sent again."""
+    _order_publisher.poke(ids)
+
+
 def _start_anew_in_child() -> None:
     # A forked child has no thread, perhaps a locked lock, and would share its parent's socket.
-    global _publisher  # noqa: PLW0603 (one publisher a process is the point)
+    global _publisher, _order_publisher  # noqa: PLW0603 (one publisher a process is the point)
     _publisher = Publisher(Sender())
+    _order_publisher = Publisher(Sender(task=ORDERS))
 
 
 def _flush_at_exit() -> None:
     _publisher.flush(FLUSH_AT_EXIT)
+    _order_publisher.flush(FLUSH_AT_EXIT)
 
 
 os.register_at_fork(after_in_child=_start_anew_in_child)

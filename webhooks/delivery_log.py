@@ -53,7 +53,7 @@ class Page:
 
 def page_of(webhook_id: int, filters: Filters, *, before: int | None = None, size: int = PAGE) -> Page:
     """The newest deliveries (older than the delivery `before`), in two queries, three where a lead is looked for."""
-    ids = _newest_ids(list(_questions(webhook_id, filters, before)), size + 1)
+    ids = _first_ids(list(_questions(webhook_id, filters, before)), size + 1, newest_first=True)
     latest = Attempt.objects.filter(delivery_id=OuterRef("pk")).order_by("-number", "-id").values("total_ms")
     rows = Delivery.objects.filter(pk__in=ids[:size]).defer("body")
     rows = rows.annotate(
@@ -92,6 +92,19 @@ def leads_named(text: str) -> list[int]:
     return list(dict.fromkeys([*found, *phones.order_by("pk").values_list("pk", flat=True)[:MAX_LEADS]]))
 
 
+def ids_in(
+    rows: QuerySet[Delivery],
+    *,
+    types: Collection[str],
+    states: Collection[str],
+    size: int,
+    newest_first: bool = True,
+) -> list[int]:
+    """The first ids in `rows`, those of one webhook, with any of these events and of these outcomes (none: of all)."""
+    questions = list(_answerable(rows, types, states, newest_first=newest_first))
+    return _first_ids(questions, size, newest_first=newest_first)
+
+
 def _questions(webhook_id: int, filters: Filters, before: int | None) -> Iterator[QuerySet[Any]]:
     """Queries for ids, each answered newest first by one index; together they cover what is looked for, once."""
     rows = Delivery.objects.filter(webhook_id=webhook_id)
@@ -102,14 +115,25 @@ def _questions(webhook_id: int, filters: Filters, before: int | None) -> Iterato
     elif not filters.any:
         yield rows.order_by("-pk")
     else:
-        waiting = rows.filter(type=filters.event) if filters.event else rows
-        events = [filters.event] if filters.event else list(EventType)
-        if filters.outcome in {None, DeliveryState.WAITING}:
-            yield _waiting(waiting)
-        # Said twice: SQLite takes a partial index only for a query that has its condition word for word.
-        ended = rows.exclude(state=DeliveryState.WAITING).order_by("-pk")
-        for state in _ended(filters.outcome):
-            for event in events:
+        yield from _answerable(
+            rows,
+            [filters.event] if filters.event else [],
+            [filters.outcome] if filters.outcome else [],
+            newest_first=True,
+        )
+
+
+def _answerable(
+    rows: QuerySet[Delivery], types: Collection[str], states: Collection[str], *, newest_first: bool
+) -> Iterator[QuerySet[Any]]:
+    """What waits, and what has ended: by each event with each outcome."""
+    if not states or DeliveryState.WAITING in states:
+        yield _waiting(rows.filter(type__in=types) if types else rows, newest_first=newest_first)
+    # Said twice: SQLite takes a partial index only for a query that has its condition word for word.
+    ended = rows.exclude(state=DeliveryState.WAITING).order_by("-pk" if newest_first else "pk")
+    for state in _ENDED:
+        if not states or state in states:
+            for event in types or list(EventType):
                 yield ended.filter(type=event, state=state)
 
 
@@ -132,12 +156,13 @@ def _ended(outcome: DeliveryState | None) -> list[str]:
     return [] if outcome is DeliveryState.WAITING else [outcome.value]
 
 
-def _waiting(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
+def _waiting(rows: QuerySet[Delivery], *, newest_first: bool = True) -> QuerySet[Delivery]:
     """Sorted by an expression: or else the planner, sure of finding many, walks through all rows from their end."""
-    return rows.filter(state=DeliveryState.WAITING).order_by((F("pk") + 0).desc())
+    by = F("pk") + 0
+    return rows.filter(state=DeliveryState.WAITING).order_by(by.desc() if newest_first else by.asc())
 
 
-def _newest_ids(questions: Sequence[QuerySet[Any]], limit: int) -> list[int]:
+def _first_ids(questions: Sequence[QuerySet[Any]], limit: int, *, newest_first: bool) -> list[int]:
     if not questions:
         return []
     parts, parameters = _compiled(question.values("pk")[:limit] for question in questions)
@@ -145,8 +170,9 @@ def _newest_ids(questions: Sequence[QuerySet[Any]], limit: int) -> list[int]:
         f"SELECT pk FROM ({part}) AS answer_{number}"  # noqa: S608  # compiled by Django
         for number, part in enumerate(parts)
     )
+    direction = "DESC" if newest_first else "ASC"
     with connection.cursor() as cursor:
-        cursor.execute(f"{answers} ORDER BY pk DESC LIMIT {int(limit)}", parameters)
+        cursor.execute(f"{answers} ORDER BY pk {direction} LIMIT {int(limit)}", parameters)
         return [pk for (pk,) in cursor.fetchall()]
 
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from django.db import connection
-
+from calliyo import counters
 from webhooks.models import AttemptOutcome, QuarterHour
 
 QUARTER: Final = timedelta(minutes=15)
@@ -21,11 +20,6 @@ HOUR: Final = timedelta(hours=1)
 HOURS: Final = 24
 KEPT: Final = timedelta(hours=48)
 _GROWTH: Final = 1.2  # each band's times reach so much further than those of the band before
-_ADD: Final = """
-    INSERT INTO webhooks_quarterhour (webhook_id, begins_at, outcome, band, attempts) VALUES {places}
-    ON CONFLICT (webhook_id, begins_at, outcome, band)
-    DO UPDATE SET attempts = webhooks_quarterhour.attempts + excluded.attempts
-"""
 
 
 class Answered(NamedTuple):
@@ -61,25 +55,20 @@ class LastDay:
 
 def count(answers: Iterable[Answered], gave_up: Mapping[int, int], now: datetime) -> None:
     """Adds attempts that were recorded just now; `gave_up`: by webhook, how many deliveries ended with theirs."""
+    quarter = quarter_of(now)
     rows = Counter(
         (
             each.webhook_id,
+            quarter,
             AttemptOutcome.DELIVERED if each.succeeded else AttemptOutcome.FAILED,
             band_of(each.seconds * 1000),
         )
         for each in answers
     )
-    rows.update({(webhook_id, AttemptOutcome.GAVE_UP, 0): ended for webhook_id, ended in gave_up.items()})
-    if not rows:
-        return
-    quarter = connection.ops.adapt_datetimefield_value(quarter_of(now))
-    values = [
-        value
-        for (webhook_id, outcome, band), attempts in sorted(rows.items())
-        for value in (webhook_id, quarter, outcome.value, band, attempts)
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(_ADD.format(places=", ".join(["(%s, %s, %s, %s, %s)"] * len(rows))), values)
+    rows.update(
+        {(webhook_id, quarter, AttemptOutcome.GAVE_UP, 0): ended for webhook_id, ended in gave_up.items()}
+    )
+    counters.add(QuarterHour, ("webhook_id", "begins_at", "outcome", "band"), "attempts", rows)
 
 
 def last_days(webhook_ids: Collection[int], hour: datetime) -> dict[int, LastDay]:

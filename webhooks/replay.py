@@ -4,7 +4,7 @@ First choose, then count, then do. Deliveries are queued in batches, each a tran
 row is locked no longer than the engine can wait. So don't call `replay` within a transaction of many others.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -23,7 +23,7 @@ from webhooks.delivery.clock import database_now
 from webhooks.delivery.sequence import give_positions, number_deliveries
 from webhooks.feed.place import uid_of
 from webhooks.missed import missed_events, subscribed_events
-from webhooks.models import Delivery, DeliveryCause, DeliveryState, EndpointState, Event, Webhook
+from webhooks.models import Delivery, DeliveryCause, DeliveryState, EndpointState, Event, ResendCause, Webhook
 from webhooks.validation import MissingEventScope
 
 BATCH: Final = 1000
@@ -45,13 +45,14 @@ class NothingToReplay(DomainError):
 class Choice:
     """The events to send again to `webhook`; `what` names them in the audit.
 
-    `gone`: how many deliveries were meant whose events are no longer kept.
+    `gone`: how many deliveries were meant whose events are no longer kept. `since`: what it was chosen by.
     """
 
     webhook: Webhook
     what: str
     events: QuerySet[Event]
     gone: int = 0
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,19 +118,18 @@ def failed(webhook: Webhook, *, since: datetime | None = None, up_to: int | None
     ended = ended.order_by()
     gone = ended.filter(~Exists(Event.objects.filter(pk=OuterRef("event_id")))).count()
     events = Event.objects.filter(pk__in=ended.values("event_id"))
-    return Choice(webhook=webhook, what="failed", events=events, gone=gone)
+    return Choice(webhook=webhook, what=ResendCause.FAILED, events=events, gone=gone, since=since)
 
 
 def everything_since(webhook: Webhook, since: datetime) -> Choice:
     """All that it subscribes to since then, whatever came of it: for a receiver who has lost it."""
-    return Choice(
-        webhook=webhook, what="since", events=subscribed_events(webhook).filter(created_at__gte=since)
-    )
+    events = subscribed_events(webhook).filter(created_at__gte=since)
+    return Choice(webhook=webhook, what=ResendCause.SINCE, events=events, since=since)
 
 
 def missed(webhook: Webhook) -> Choice:
     """What happened while it was off."""
-    return Choice(webhook=webhook, what="missed", events=missed_events(webhook))
+    return Choice(webhook=webhook, what=ResendCause.MISSED, events=missed_events(webhook))
 
 
 def count(choice: Choice) -> Count:
@@ -143,26 +143,19 @@ def count(choice: Choice) -> Count:
 def replay(choice: Choice) -> int:
     """Queues them in the order of the log and says how many; those out of the key's scopes are left out.
 
-    Raises `WebhookIsOff`.
+    For a few, and for a process of its own: many take long (`webhooks.resending`). Raises `WebhookIsOff`.
     """
-    ids = _ids(choice)
-    note(choice, len(ids))
-    return sum(_batches(choice.webhook.pk, ids))
-
-
-def queue_in_batches(choice: Choice) -> Iterator[int]:
-    """As `replay`, with nothing in the audit (see `note`): how many of each batch were queued, when it is committed."""
-    yield from _batches(choice.webhook.pk, _ids(choice))
-
-
-def _ids(choice: Choice) -> list[int]:
     give_positions()
+    ids = [pk for pk, _ in in_order(choice)]
+    note(choice, len(ids))
+    batches = (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+    return sum(queue(choice.webhook.pk, batch) for batch in batches)
+
+
+def in_order(choice: Choice) -> QuerySet[Event, tuple[int, int | None]]:
+    """Id and position of each event that would be queued now, in the order of the log."""
     events = _not_on_their_way(choice).filter(type__in=_allowed(choice.webhook), position__isnull=False)
-    return list(events.order_by("position").values_list("pk", flat=True))
-
-
-def _batches(webhook_id: int, ids: Sequence[int]) -> Iterator[int]:
-    return (_queue(webhook_id, ids[start : start + BATCH]) for start in range(0, len(ids), BATCH))
+    return events.order_by("position").values_list("pk", "position")
 
 
 @unit_of_work
@@ -175,7 +168,7 @@ def note(choice: Choice, events: int) -> None:
 
 
 @unit_of_work
-def _queue(webhook_id: int, event_ids: Collection[int]) -> int:
+def queue(webhook_id: int, event_ids: Collection[int]) -> int:
     """Queues one batch under the locks of the webhook (nobody turns it off meanwhile) and of its endpoint."""
     on = Webhook.objects.filter(pk=webhook_id, active=True)
     if not on.select_for_update(no_key=True).values_list("pk"):

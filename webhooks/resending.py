@@ -1,31 +1,39 @@
-"""Everything that failed since some moment, sent again: the number first, then the order, then the work.
+"""Many events sent again: the number first, then the order, then the work.
 
-A few are queued at once. Many are an order in the database, carried out in batches, each a transaction of its own: for
-some seconds by whoever ordered it, then by housekeeping, which also goes on where a process has died.
+A few are queued at once, in one transaction. Many are an order in the database, carried out in batches, each a
+transaction of its own that also says how far the order has come: by a worker, which is told at once, and by
+housekeeping, which goes on where a process has died. So nothing is queued twice, and nothing forgotten.
 """
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db.models import F, Q
+from django.db import transaction
+from django.db.models import F, Max, Q
 from django.utils.translation import gettext
 
 from calliyo.errors import DomainError
+from calliyo.publisher import poke_orders
 from calliyo.unit_of_work import unit_of_work
 from webhooks import replay
 from webhooks.delivery.clock import database_now
-from webhooks.models import Delivery, ResendOrder, Webhook
+from webhooks.models import Delivery, Event, ResendCause, ResendOrder, Webhook
 
 AT_ONCE: Final = replay.BATCH
 LONGEST_AT_ONCE: Final = 2.0
-"""Seconds that a person waits for; housekeeping goes on with the rest."""
+"""Seconds that a person waits for; a worker goes on with the rest."""
+LONGEST_IN_TASK: Final = 5.0
+"""Seconds for one task: pokes wait behind it, and the order is handed on to the next one."""
 LONGEST: Final = 50.0
 """Seconds for one round of housekeeping."""
+LOOKED_UP: Final = 50
+"""Batches whose events are looked up in one statement."""
 _LEASE: Final = timedelta(seconds=30)
 """Longer than any batch: a worker that is silent for so long has died."""
+_BULK: Final = frozenset(ResendCause.values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +59,27 @@ def what_failed(webhook: Webhook, since: datetime) -> Failed:
     return Failed(since=since, up_to=up_to, count=count)
 
 
+def resend(choice: replay.Choice, *, events: int, longest: float = 0.0) -> int:
+    """Sends it again: how many events are queued now, or will be. `events`: what was counted just now.
+
+    `longest`: for so many seconds this call itself works on what is too much to be done at once. Raises `WebhookIsOff`,
+    and `AlreadyResending` where many are asked for while others are still on their way into the queue.
+    """
+    if events <= AT_ONCE or choice.what not in _BULK:
+        return replay.replay(choice)
+    order = _order(choice, up_to=_newest(choice), events=events)
+    if longest:
+        carry_on([order.pk], longest=longest)
+    return events
+
+
 def resend_failed(webhook: Webhook, *, since: datetime, up_to: int) -> int:
-    """Sends it again: how many events are queued now, or will be. Raises `WebhookIsOff`, `AlreadyResending`."""
+    """As `resend`, of what `what_failed` has counted; for a person, who waits a moment to see it begin."""
     choice = replay.failed(webhook, since=since, up_to=up_to)
     events = replay.count(choice).events
     if events <= AT_ONCE:
         return replay.replay(choice)
-    order = _order(choice, since=since, up_to=up_to, events=events)
+    order = _order(choice, up_to=up_to, events=events)
     carry_on([order.pk], longest=LONGEST_AT_ONCE)
     return events
 
@@ -65,6 +87,13 @@ def resend_failed(webhook: Webhook, *, since: datetime, up_to: int) -> int:
 def running_order(webhook_id: int) -> ResendOrder | None:
     """The order that is not carried out yet, if there is one."""
     return ResendOrder.objects.filter(webhook_id=webhook_id).first()
+
+
+def carry_on_as_task(order_ids: Iterable[int]) -> None:
+    """Carries out these orders for some seconds, and hands what is left of them to the next task."""
+    ids = list(order_ids)
+    carry_on(ids, longest=LONGEST_IN_TASK)
+    poke_orders(ResendOrder.objects.filter(pk__in=ids, worked_on_until=None).values_list("pk", flat=True))
 
 
 def carry_on(order_ids: Iterable[int] | None = None, *, longest: float = LONGEST) -> int:
@@ -79,16 +108,46 @@ def carry_on(order_ids: Iterable[int] | None = None, *, longest: float = LONGEST
 
 
 @unit_of_work
-def _order(choice: replay.Choice, *, since: datetime, up_to: int, events: int) -> ResendOrder:
+def _order(choice: replay.Choice, *, up_to: int, events: int) -> ResendOrder:
     webhook = Webhook.objects.select_for_update(no_key=True).get(pk=choice.webhook.pk)
     if ResendOrder.objects.filter(webhook=webhook).exists():
         raise AlreadyResending(
-            gettext("What failed is being sent again already; wait until all of it is queued.")
+            gettext("Events are being sent again already; wait until all of them are queued.")
         )
     replay.note(choice, events)
-    return ResendOrder.objects.create(
-        webhook=webhook, since=since, up_to=up_to, events=events, ordered_at=database_now()
+    order = ResendOrder.objects.create(
+        webhook=webhook,
+        what=choice.what,
+        since=choice.since,
+        up_to=up_to,
+        events=events,
+        ordered_at=database_now(),
     )
+    # Lost? Housekeeping finds the order.
+    transaction.on_commit(lambda: poke_orders([order.pk]), robust=True)
+    return order
+
+
+def _newest(choice: replay.Choice) -> int:
+    """Up to where there was something when it was ordered: what comes later goes out by itself."""
+    if choice.what == ResendCause.FAILED:
+        newest = Delivery.objects.filter(webhook_id=choice.webhook.pk).order_by("-pk")
+        return newest.values_list("pk", flat=True).first() or 0
+    return Event.objects.aggregate(newest=Max("position"))["newest"] or 0
+
+
+def _ordered(order: ResendOrder, webhook: Webhook) -> replay.Choice:
+    """What is left of the order."""
+    if order.what == ResendCause.FAILED:
+        choice = replay.failed(webhook, since=order.since, up_to=order.up_to)
+    elif order.what == ResendCause.MISSED or order.since is None:
+        choice = replay.missed(webhook)
+    else:
+        choice = replay.everything_since(webhook, order.since)
+    left = choice.events.filter(position__gt=order.after)
+    if order.what != ResendCause.FAILED:
+        left = left.filter(position__lte=order.up_to)
+    return replace(choice, events=left)
 
 
 def _taken(order_id: int) -> bool:
@@ -103,13 +162,25 @@ def _carry_out(order: ResendOrder, until: float) -> int:
     mine = ResendOrder.objects.filter(pk=order.pk)
     queued = 0
     try:
-        for batch in replay.queue_in_batches(replay.failed(webhook, since=order.since, up_to=order.up_to)):
-            queued += batch
-            mine.update(queued=F("queued") + batch, worked_on_until=database_now() + _LEASE)
-            if time.monotonic() >= until:
-                mine.update(worked_on_until=None)
-                return queued
+        while found := list(replay.in_order(_ordered(order, webhook))[: LOOKED_UP * replay.BATCH]):
+            for start in range(0, len(found), replay.BATCH):
+                batch = found[start : start + replay.BATCH]
+                queued += _queue(order, batch)
+                if time.monotonic() >= until:
+                    mine.update(worked_on_until=None)
+                    return queued
     except replay.WebhookIsOff:
-        pass  # turned off meanwhile: the rest stays failed, and is found again when it is on
+        pass  # turned off meanwhile: the rest is found again when it is on
     mine.delete()
+    return queued
+
+
+@unit_of_work
+def _queue(order: ResendOrder, batch: list[tuple[int, int | None]]) -> int:
+    """A batch of ids and positions; and how far the order has come, in the same transaction."""
+    queued = replay.queue(order.webhook_id, [pk for pk, _ in batch])
+    order.after = batch[-1][1] or 0
+    ResendOrder.objects.filter(pk=order.pk).update(
+        queued=F("queued") + queued, after=order.after, worked_on_until=database_now() + _LEASE
+    )
     return queued

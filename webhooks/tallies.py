@@ -12,14 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.db import connection
-
+from calliyo import counters
 from webhooks.models import Tally
 
-_ADD: Final = """
-    INSERT INTO webhooks_tally (name, label, value) VALUES {places}
-    ON CONFLICT (name, label) DO UPDATE SET value = webhooks_tally.value + excluded.value
-"""
 SUM: Final = "sum"
 BEYOND: Final = "+Inf"
 
@@ -69,15 +64,8 @@ class Tallies:
 
     def save(self) -> None:
         """Adds all to the database's numbers; what can't be saved now is kept."""
-        # Sorted: workers that add at once wait for each other in one order.
-        grown = sorted(key_and_value for key_and_value in self._unsaved.items() if key_and_value[1])
-        if not grown:
-            return
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _ADD.format(places=", ".join(["(%s, %s, %s)"] * len(grown))),
-                [value for (name, label), grew in grown for value in (name, label, grew)],
-            )
+        grown = {named: by for named, by in self._unsaved.items() if by}
+        counters.add(Tally, ("name", "label"), "value", grown)
         self._unsaved.clear()
 
 

@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from calliyo import publisher
 from webhooks import backlog, chores, last_day, notices, pruning, resending
 from webhooks.delivery import worker
 from webhooks.delivery.clock import database_now
@@ -11,6 +12,12 @@ from webhooks.delivery.clock import database_now
 def poke(webhook_ids: list[int]) -> None:
     """These webhooks may have something due."""
     worker.poke(webhook_ids)
+
+
+@shared_task(name=publisher.ORDERS, ignore_result=True)
+def resend(order_ids: list[int]) -> None:
+    """These events were ordered to be sent again."""
+    resending.carry_on_as_task(order_ids)
 
 
 @shared_task(name="webhooks.clean_up", ignore_result=True)

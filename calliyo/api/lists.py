@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
 import orjson
+from django.core.exceptions import EmptyResultSet
 from django.db import models
 from django.http import HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
@@ -164,9 +165,13 @@ class Listing:
         names = self.filters.names() | known | SHOWING | {"ordering"}
         check_parameters(query, known=names, repeatable=self.filters.repeatable_names() | SHOWING)
 
+    def _horizon(self) -> datetime:
+        asked_with_the_key: datetime | None = getattr(self.request.auth, "horizon", None)
+        return asked_with_the_key or sync.horizon(self.model, self.sync_field)
+
     def _asked(self, query: QueryDict, ordering: Ordering, *, as_of: str | None) -> Asked:
         # Before anything else is read: what commits from here on bears a later stamp.
-        as_of = as_of or sync.spelled(sync.horizon(self.model, self.sync_field))
+        as_of = as_of or sync.spelled(self._horizon())
         simple = is_only_times(query, self.filters)
         return Asked(
             ordering=ordering,
@@ -196,9 +201,7 @@ class Listing:
             found = statement.fetch(values, prepared=set(times) <= set(self._sync_names()))
         else:
             rows = _ending(type(self), asked.rows, ends_at_as_of=asked.ends_at_as_of)
-            found = Statement.of(piece.of(rows.values_list(*self.columns_read()))).fetch(
-                values, prepared=False
-            )
+            found = _found(piece.of(rows.values_list(*self.columns_read())), values)
         return piece.page(found, self.columns, cursor=cursor, as_of=asked.as_of)
 
     def _ordering(self, query: QueryDict) -> Ordering:
@@ -280,6 +283,13 @@ def page_statement(
     """The statement of a kind of page: of these times, and with an end or not; its values are open."""
     rows = _ending(listing, within_times(listing.rows(), times, listing.filters), ends_at_as_of=ends_at_as_of)
     return Statement.of(piece.of(rows.values_list(*listing.columns_read())))
+
+
+def _found(rows: "models.QuerySet[Any, Any]", values: Mapping[str, Any]) -> Rows:
+    try:
+        return Statement.of(rows).fetch(values, prepared=False)
+    except EmptyResultSet:  # its filters leave nothing, as Django sees before it asks
+        return []
 
 
 @lru_cache

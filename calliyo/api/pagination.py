@@ -139,12 +139,21 @@ class Slice:
     def backwards(self) -> bool:
         return self.after is not None and self.after[0]
 
+    @property
+    def descending(self) -> bool:
+        """The way in which its rows are read, which is not that of the list on the way back."""
+        return self.ordering.descending != self.backwards
+
+    @property
+    def comparison(self) -> str:
+        """How its rows compare with the cursor's: `lt` and the like; none at the list's own start."""
+        return "" if self.after is None else _COMPARISONS[self.descending, self.after[1]][0]
+
     def of(self, rows: "models.QuerySet[Any, Any]") -> "models.QuerySet[Any, Any]":
         """These rows of `rows`, and one more; the cursor's position stays open, as `position_values` gives it."""
-        descending = self.ordering.descending != self.backwards
         if self.after is not None:
-            rows = rows.filter(self._beyond(rows.model, descending=descending, inclusive=self.after[1]))
-        order_by = [f"-{column}" if descending else column for column in self.ordering.columns]
+            rows = rows.filter(self._beyond(rows.model, inclusive=self.after[1]))
+        order_by = [f"-{column}" if self.descending else column for column in self.ordering.columns]
         return rows.order_by(*order_by)[: self.limit + 1]
 
     def page(
@@ -168,19 +177,21 @@ class Slice:
             next=Cursor(position=last, inclusive=not rows, as_of=as_of) if has_next else None,
         )
 
-    def _beyond(self, model: type[models.Model], *, descending: bool, inclusive: bool) -> models.Q:
+    def _beyond(self, model: type[models.Model], *, inclusive: bool) -> models.Q:
         """The rows behind the cursor's, as one comparison of rows: a single range of the index."""
         position = [
             Parameter(f"position_{place}", field) for place, field in enumerate(_fields(model, self.ordering))
         ]
-        name, lookup_class = _COMPARISONS[descending, inclusive]
+        name, lookup_class = _COMPARISONS[self.descending, inclusive]
         if len(position) == 1:
             return models.Q(**{f"id__{name}": position[0]})
         lookup = lookup_class(tuple(models.F(column) for column in self.ordering.columns), position)
         if connection.features.supports_tuple_lookups:
             return models.Q(lookup)
         # Written out with OR, it is no range any more; this makes it one.
-        return models.Q(lookup, **{f"{self.ordering.field}__{'lte' if descending else 'gte'}": position[0]})
+        return models.Q(
+            lookup, **{f"{self.ordering.field}__{'lte' if self.descending else 'gte'}": position[0]}
+        )
 
 
 def position_values(model: type[models.Model], ordering: Ordering, cursor: Cursor | None) -> dict[str, Any]:

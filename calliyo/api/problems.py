@@ -55,6 +55,7 @@ DOMAIN_STATUS: Final[dict[str, int]] = {
     "forbidden_field": 403,
     "not_found": 404,
     "webhook_off": 409,
+    "already_resending": 409,
     "secret_undecryptable": 409,
 }
 

@@ -2,15 +2,18 @@
 
 A write is stamped with the database's clock after its transaction has an id, but seen only when it commits.
 So on PostgreSQL the horizon is the start of the oldest open transaction that has an id, else now, read in a
-statement of its own before the page: every later commit bears a stamp at or after it. On SQLite writers come one
+statement before that of the page: every later commit bears a stamp at or after it. On SQLite writers come one
 after the other, so the newest committed stamp is the horizon; rows with that very stamp may still come.
 """
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection, models
+from django.db.models.expressions import Expression
+from django.db.models.sql.compiler import SQLCompiler
 
+from calliyo.fields import MomentField
 from calliyo.statements import Parameter, fetch
 
 # The statement's own start, not the clock: a writer that got its id while we looked stamps later than that.
@@ -19,6 +22,18 @@ _OLDEST_OPEN_WRITER: Final = """
     FROM pg_stat_activity
     WHERE backend_xid IS NOT NULL AND datname = current_database() AND pid <> pg_backend_pid()
 """
+
+
+class Horizon(Expression):
+    """The horizon as a column of another statement, which is then the one before the page; on PostgreSQL alone."""
+
+    output_field = MomentField()
+
+    def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, tuple[str | int, ...]]:
+        """A subquery that refers to nothing around it, so that it is answered once."""
+        return f"({_OLDEST_OPEN_WRITER})", ()
+
+
 _BEFORE_ALL: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -151,6 +151,10 @@ _ALL: Final = (
         "Send a new secret.",
     ),
     _rule("webhook_off", "active", "The webhook is off.", 'Turn it on first: `{"active": true}`.'),
+    _http(
+        409, "already_resending", "Events are being sent again already; wait until all of them are queued.",
+        "Many are queued by a worker, in batches. Ask again when `…/deliveries` shows the last of them.",
+    ),
     _rule(
         "nothing_to_replay", "event_id", "There is no such event for this webhook.",
         "`…/deliveries` tells what was queued.",

@@ -97,6 +97,12 @@ class _Known:
     def knows(self, values: dict[str, Any]) -> bool:
         return values["phone"] in self.phones or values.get("external_id") in self.external_ids
 
+    def moves(self, values: dict[str, Any]) -> bool:
+        """Whether, as a change, it may give the lead that bears its external id another number."""
+        lead = self.external_ids.get(values.get("external_id", ""))
+        known = values.get("external_id") in self.external_ids
+        return known and (lead is None or self.phones.get(values["phone"]) != lead)
+
     def lead_of(self, values: dict[str, Any]) -> int | None:
         external_id = values.get("external_id")
         if external_id in self.external_ids:
@@ -126,21 +132,12 @@ class Batch:
                 [name for values in checked.values() for name in values.get("tags", ())]
             )
         known = _Known.of(checked.values(), self._api_key_id)
-        if self._reception.on_duplicate == OnDuplicate.UPDATE:
+        updating = self._reception.on_duplicate == OnDuplicate.UPDATE
+        if updating:
+            self._reception.make_new_tags([name for one in checked.values() for name in one.get("tags", ())])
             hold_leads(leads=known.leads(), owners=_owners(checked.values()))
-        new: dict[int, dict[str, Any]] = {}
-        later: list[int] = []
-        for index, values in checked.items():
-            if not known.knows(values):
-                known.add(values)
-                new[index] = values
-                continue
-            if self._reception.on_duplicate != OnDuplicate.UPDATE:
-                later.append(index)  # it writes nothing, so that nothing is told by its turn
-                continue
-            self._take_new(_by_phone(new))
-            new = {}
-            self._take_one(index, values)
+        new, later = _parted(checked, known, updating=updating)
+        # First, and all in the order of their phones: two batches that make the same leads wait for each other.
         self._take_new(_by_phone(new))
         if self._reception.silent:
             later = self._take_known({index: checked[index] for index in later})
@@ -189,6 +186,31 @@ class Batch:
             self._results[index] = self._reception.take(values)
         except _OF_ONE_ITEM as error:
             self._results[index] = error
+
+
+def _parted(
+    checked: dict[int, dict[str, Any]], known: _Known, *, updating: bool
+) -> tuple[dict[int, dict[str, Any]], list[int]]:
+    """The new leads, which may go first, and those that have to wait for their turn."""
+    new: dict[int, dict[str, Any]] = {}
+    later: list[int] = []
+    taken: set[str | None] = set()  # external ids that changes before may have taken
+    moved = False  # whether a change before may have taken or freed a number
+    for index, values in checked.items():
+        if known.knows(values):
+            moved |= known.moves(values)
+            taken.add(values.get("external_id"))
+            later.append(index)
+            continue
+        known.add(values)
+        # Its owner may have less or more room after a change that comes before.
+        owned = values.get("owner") is not None
+        waits = later and updating and (moved or owned or values.get("external_id") in taken - {None})
+        if waits:
+            later.append(index)
+        else:
+            new[index] = values
+    return new, later
 
 
 def _by_phone(new: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from apikeys.callers import Caller
+from apikeys.permissions import refused
 from apikeys.scopes import Scope
 from calliyo.api.described import Parameters
 from calliyo.api.filters import WordField
@@ -108,6 +109,11 @@ class Reception:
             with named_as_in_json():
                 find_tags(names=names, may_create=self._may_create_tags)
 
+    def make_new_tags(self, names: list[str]) -> None:
+        """Creates the tags of many leads at once, in the order that all keep to, where the key may create any."""
+        if self._may_create_tags:
+            self.make_tags(names)
+
     def _take_in_silence(self, values: dict[str, Any]) -> Taken:
         self.make_tags(values.get("tags", []))
         try:
@@ -146,11 +152,4 @@ def _submitted(values: dict[str, Any]) -> dict[str, Any]:
 def needs_read(detail: str, *, fields: list[str] | None = None) -> Refusal:
     """The 403 to a key that would have to read leads for this."""
     errors = (FieldError(field=name, code="insufficient_scope", detail=detail) for name in fields or ())
-    challenge = f'Bearer realm="calliyo", error="insufficient_scope", scope="{Scope.LEADS_READ.value}"'
-    return Refusal(
-        status=403,
-        code="insufficient_scope",
-        detail=detail,
-        headers={"WWW-Authenticate": challenge},
-        errors=tuple(errors),
-    )
+    return refused(detail, Scope.LEADS_READ, errors=tuple(errors))

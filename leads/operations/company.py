@@ -13,7 +13,7 @@ def company_region() -> str:
 
 def company_zone() -> ZoneInfo:
     """The time zone in which the company's days begin and end."""
-    return ZoneInfo(_company().time_zone)
+    return _company().zone
 
 
 def _company() -> Company:

@@ -23,6 +23,7 @@ from apikeys.usage import (
     refused_calls,
     usage_by_resource,
 )
+from calliyo import counters
 from calliyo.models import Company
 from tests.clients import public_client
 
@@ -180,7 +181,7 @@ def test_what_cannot_be_written_is_kept_for_the_next_time(client_with, monkeypat
     client = client_with("tags:read")
     client.get("/public/leads")
     with monkeypatch.context() as patch:
-        patch.setattr(tally, "_add", _away)
+        patch.setattr(counters, "add", _away)
         with pytest.raises(OperationalError):
             TALLY.write()
         client.get("/public/leads")
@@ -189,7 +190,7 @@ def test_what_cannot_be_written_is_kept_for_the_next_time(client_with, monkeypat
     assert len(refused_calls(client.key)) == 2
 
 
-def _away(model, named_by, counts):
+def _away(model, named_by, number, grown):
     raise OperationalError("the database is away")
 
 

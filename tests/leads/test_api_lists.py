@@ -27,6 +27,7 @@ from leads.models import (
     Tag,
     User,
 )
+from tests.clients import statements_of_a_list
 from tests.leads.factories import LeadFactory, UserFactory, status_of
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, 123_000, tzinfo=UTC)
@@ -167,8 +168,7 @@ def test_a_list_takes_a_fixed_number_of_statements(
     client = client_with(f"{resource}:read")
     APIKey.objects.update(last_used_at=timezone.now())
     for limit in (1, 200):
-        # The token, how far the list is complete, the page.
-        with django_assert_num_queries(3):
+        with django_assert_num_queries(statements_of_a_list()):
             assert client.get(f"/public/{resource}", {"limit": limit}).status_code == 200
     with django_assert_num_queries(2):
         client.get(f"/public/{resource}/{everything[2][0].pk}")

@@ -234,3 +234,21 @@ def test_batches_that_make_the_same_leads_in_opposite_orders_never_deadlock(mode
         assert Counter(answer.status_code for answer in answers) == {200: THREADS}
     assert Lead.objects.count() == 2 * 10
     assert Event.objects.filter(type="lead.created").count() == 2 * 10
+
+
+def test_upserts_that_make_the_same_leads_between_changes_of_others_never_deadlock(monkeypatch) -> None:
+    client = public_client("leads:read", "leads:write")
+    known = [{"first_name": "Known", "phone": f"98764000{number:02d}"} for number in range(THREADS)]
+    fresh(client).post("/public/leads/batch", known)
+    deadlocks: list[Any] = []
+    monkeypatch.setattr("calliyo.unit_of_work._may_be_repeated", lambda error: bool(deadlocks.append(error)))
+    new = [{"first_name": "New", "phone": f"98765000{number:02d}"} for number in range(8)]
+
+    def send(number: int) -> Any:
+        items = [item for lead in (new if number % 2 else new[::-1]) for item in (lead, known[number])]
+        return fresh(client).post("/public/leads/batch?on_duplicate=update", items)
+
+    answers = at_once(send)
+    assert [error.__cause__ for error in deadlocks] == []
+    assert Counter(answer.status_code for answer in answers) == {200: THREADS}
+    assert Lead.objects.count() == len(known) + len(new)

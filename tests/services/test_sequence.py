@@ -1,21 +1,15 @@
 """Positions and sequence numbers on real PostgreSQL connections: late commits, and two sequencers at once."""
 
 import threading
-import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
-from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
 
 from leads.models import Lead
 from tests.webhooks.engines import new_key, new_lead, new_webhook
-from webhooks.delivery.clock import database_now
-from webhooks.delivery.due import Wish, due_deliveries
 from webhooks.delivery.lease import take_leases
 from webhooks.delivery.sequence import give_positions, latest_position, number_deliveries
-from webhooks.delivery.target import target_of
 from webhooks.models import Delivery, Event
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
@@ -127,27 +121,6 @@ def assert_in_order_for_each_lead(event_ids: list[int], lead_of: dict[int, int])
         assert of_lead == sorted(of_lead)
 
 
-def test_a_burst_onto_a_table_in_which_nothing_waited_is_numbered_and_claimed_without_reading_all_for_each():
-    """PostgreSQL plans for what its statistics say; joins of what waits took seconds here, and grew with the square."""
-    webhook = new_webhook("http://127.0.0.1:9/")
-    now = database_now()
-    fill(webhook.pk, now, 4000)
-    Delivery.objects.update(state="delivered", next_attempt_at=None, finished_at=now)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE webhooks_event, webhooks_delivery")
-    fill(webhook.pk, now, 4000)
-    [lease] = take_leases([webhook.pk], holder="me")
-    before = time.monotonic()
-    give_positions()
-    assert number_deliveries([webhook.pk]) == 4000
-    wish = Wish(
-        target=target_of(webhook, now), lease=lease, limit=500, asides_before=now - timedelta(minutes=10)
-    )
-    claimed = due_deliveries([wish], now)[webhook.pk]
-    assert time.monotonic() - before < 2.5  # about a tenth of it when nobody else is at work
-    assert [each.sequence for each in claimed] == list(range(1, 501))
-
-
 def test_the_indexes_of_what_waits_are_vacuumed_long_before_a_fifth_of_a_long_history_has_changed():
     with connection.cursor() as cursor:
         cursor.execute(
@@ -159,21 +132,3 @@ def test_the_indexes_of_what_waits_are_vacuumed_long_before_a_fifth_of_a_long_hi
             "autovacuum_vacuum_scale_factor=0.03",
             "autovacuum_vacuum_threshold=5000",
         }
-
-
-def fill(webhook_id: int, now: datetime, count: int) -> None:
-    events = Event.objects.bulk_create(
-        Event(uid=uuid4(), type="lead.updated", lead_id=lead, payload="{}", created_at=now)
-        for lead in range(count)
-    )
-    Delivery.objects.bulk_create(
-        Delivery(
-            webhook_id=webhook_id,
-            event=event,
-            type=event.type,
-            lead_id=event.lead_id,
-            created_at=now,
-            next_attempt_at=now,
-        )
-        for event in events
-    )

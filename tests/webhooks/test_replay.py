@@ -335,14 +335,14 @@ def test_very_many_are_queued_in_short_transactions_whoever_asks_for_them(webhoo
         new_lead(number)
     turn_on(webhook=webhook)
     batches: list[tuple[bool, int]] = []
-    queue = replay._queue
+    queue = replay.queue
 
     def watched(webhook_id: int, event_ids: list[int]) -> int:
         batches.append((connection.in_atomic_block, len(event_ids)))
         return queue(webhook_id, event_ids)
 
     monkeypatch.setattr(replay, "BATCH", 10)
-    monkeypatch.setattr(replay, "_queue", watched)
+    monkeypatch.setattr(replay, "queue", watched)
     ask(webhook)
     assert batches == [(False, 10)] * 3 + [(False, 5)]
     assert states(webhook) == ["waiting"] * 35

@@ -13,9 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from apikeys.operations import deactivate_key
+from calliyo import counters
 from tests.webhooks.engines import new_key, new_lead, new_webhook
 from webhooks import backlog
-from webhooks import tallies as tallies_module
 from webhooks.delivery.failures import FailureCode
 from webhooks.delivery.sequence import give_positions, number_deliveries
 from webhooks.models import Attempt, Delivery, EndpointState, Webhook
@@ -180,7 +180,7 @@ def test_what_cannot_be_saved_now_is_saved_later(webhooks, monkeypatch):
     worker = Tallies()
     worker.count(LEASES)
     with monkeypatch.context() as away:
-        away.setattr(tallies_module, "connection", None)
+        away.setattr(counters, "connection", None)
         with pytest.raises(AttributeError):
             worker.save()
     worker.count(LEASES)

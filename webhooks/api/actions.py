@@ -14,7 +14,7 @@ from calliyo.api.inputs import read_input
 from calliyo.api.parameters import check_parameters
 from calliyo.api.problems import Refusal
 from calliyo.api.views import ApiView
-from webhooks import replay
+from webhooks import replay, resending
 from webhooks.api.inputs import ReplayInput, TestInput
 from webhooks.api.shapes import ReplayedShape, TestedShape
 from webhooks.api.webhooks import OWN_WEBHOOKS, naming_the_scope, own_webhook
@@ -65,7 +65,7 @@ class WebhookReplayView(ApiView):
 
     resource = ANY_KEY
     permission_classes = OWN_WEBHOOKS
-    in_one_unit = False  # many batches, a transaction each
+    in_one_unit = False  # the engine's locks are held for no longer than a batch takes
 
     def rate_cost(self, request: Request) -> float:
         return COST
@@ -75,17 +75,22 @@ class WebhookReplayView(ApiView):
         summary="Send a webhook's events again",
         body=ReplayInput,
         answers={202: ReplayedShape},
-        refusals=(MissingEventScope, replay.WebhookIsOff, replay.NothingToReplay),
+        refusals=(
+            MissingEventScope,
+            replay.WebhookIsOff,
+            replay.NothingToReplay,
+            resending.AlreadyResending,
+        ),
     )
     def post(self, request: Request, pk: str) -> Response:
-        """202, with how many are queued."""
+        """202, with how many are queued; many are by a worker, in batches, after this answer."""
         check_parameters(request.query_params, known=())
         webhook = own_webhook(caller_of(request), pk)
         values = read_input(request, ReplayInput).values
         with naming_the_scope():
             choice = _choice(webhook, values)
         found = replay.count(choice)
-        queued = replay.replay(choice)
+        queued = resending.resend(choice, events=found.events)
         told = {"queued": queued, "out_of_scope": found.out_of_scope, "no_longer_kept": found.gone}
         return Response(told, status=202)
 

@@ -1,5 +1,7 @@
 """`/public/webhooks/{id}/deliveries`: what was queued for one webhook, and what came of it."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,18 +15,27 @@ from rest_framework.request import Request
 from apikeys.callers import caller_of
 from apikeys.permissions import ANY_KEY
 from calliyo.api.described import described
-from calliyo.api.filters import IdFilter, MomentFilter, NamedFilterSet, RepeatableFilter, WordField
-from calliyo.api.lists import Pictures, Rows
-from calliyo.api.pagination import Ordering
+from calliyo.api.filters import (
+    IdFilter,
+    MomentFilter,
+    NamedFilterSet,
+    RepeatableFilter,
+    WordField,
+    filtered,
+)
+from calliyo.api.lists import Asked, Pictures, Rows
+from calliyo.api.pagination import Cursor, Ordering, Page, Slice
 from calliyo.api.views import ResourceViewSet
 from calliyo.statements import Parameter
 from webhooks.api.shapes import DELIVERY_COLUMNS, EVENTS, DeliveryShape, delivery_picture
 from webhooks.api.webhooks import OWN_WEBHOOKS, own_webhook
+from webhooks.delivery_log import ids_in
 from webhooks.feed.place import uid_of
 from webhooks.models import Delivery, DeliveryState, Event
 
 WEBHOOK: Final = "webhook"  # the parameter of statements that stands for the webhook's id
 _SEQUENCE_NAMES: Final = ("sequence_after", "sequence_before")
+_FOUND_BY_THE_LOG: Final = frozenset({"state", "type"})
 _BY_SEQUENCE: Final = Ordering(field="sequence", descending=False)
 
 
@@ -60,7 +71,10 @@ class DeliveryFilters(NamedFilterSet):
 
 
 class DeliveryViewSet(ResourceViewSet):
-    """Newest first; by `sequence_after` in the order of the numbers."""
+    """Newest first; by `sequence_after` in the order of the numbers.
+
+    By `state` and `type` the page's ids are found first, as `webhooks.delivery_log` finds them: however rare they are.
+    """
 
     resource = ANY_KEY
     permission_classes = OWN_WEBHOOKS
@@ -98,6 +112,21 @@ class DeliveryViewSet(ResourceViewSet):
     def pictures(self, rows: Rows) -> Pictures:
         scopes = caller_of(self.request).scopes
         return [delivery_picture(row[:-1], _event_id(row[-1]), scopes) for row in rows]
+
+    def _read(self, asked: Asked, cursor: Cursor | None, limit: int) -> Page:
+        query = self.request.query_params
+        if asked.ordering.field == "id" and not _FOUND_BY_THE_LOG.isdisjoint(query):
+            asked = replace(asked, rows=self.rows().filter(pk__in=self._ids(asked, cursor, limit)))
+        return super()._read(asked, cursor, limit)
+
+    def _ids(self, asked: Asked, cursor: Cursor | None, limit: int) -> Sequence[int]:
+        query = self.request.query_params.copy()
+        types, states = (query.pop(name, []) for name in ("type", "state"))
+        rows = filtered(Delivery.objects.filter(webhook_id=self._webhook_id), query, DeliveryFilters)
+        piece = Slice.at(cursor, ordering=asked.ordering, limit=limit)
+        if cursor is not None:
+            rows = rows.filter(**{f"pk__{piece.comparison}": cursor.position[0]})
+        return ids_in(rows, types=types, states=states, size=limit + 1, newest_first=piece.descending)
 
     def _ordering(self, query: QueryDict) -> Ordering:
         numbered = any(name in query for name in _SEQUENCE_NAMES)

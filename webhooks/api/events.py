@@ -12,14 +12,14 @@ from rest_framework.request import Request
 
 from apikeys.callers import Caller, caller_of
 from apikeys.models import APIKey
-from apikeys.permissions import AnyOf
+from apikeys.permissions import AnyOf, refused
 from apikeys.scopes import Scope, in_order
 from calliyo.api.described import Parameters, described
 from calliyo.api.etags import tagged_answer
 from calliyo.api.filters import LimitField, RepeatableField, WordField
 from calliyo.api.pagination import DEFAULT_LIMIT, MAX_LIMIT, read_limit
 from calliyo.api.parameters import check_parameters
-from calliyo.api.problems import FieldError, Refusal, refuse_values
+from calliyo.api.problems import FieldError, refuse_values
 from calliyo.api.views import ApiView
 from webhooks.api.event_shapes import EventPageShape, EventShape
 from webhooks.catalogue import CATALOGUE, EventType, needed_scope
@@ -134,13 +134,7 @@ def _types(query: QueryDict, reader: Reader) -> frozenset[EventType]:
     types = frozenset(EventType(name) for name in names)
     for hidden in sorted(types - reader.types):
         scope = Scope(needed_scope(hidden))
-        challenge = f'Bearer realm="calliyo", error="insufficient_scope", scope="{scope}"'
-        raise Refusal(
-            status=403,
-            code="insufficient_scope",
-            detail=f"{hidden} needs the scope {scope}.",
-            headers={"WWW-Authenticate": challenge},
-        )
+        raise refused(f"{hidden} needs the scope {scope}.", scope)
     return types or reader.types
 
 

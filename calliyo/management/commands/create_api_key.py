@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.core.management.base import CommandParser
 from django.utils import timezone
@@ -107,7 +106,7 @@ def _expiry(text: str | None) -> datetime | None:
     span = read_span(text)
     if span is not None:
         return timezone.now() + span
-    moment = read_moment(text, zone=ZoneInfo(Company.current().time_zone))
+    moment = read_moment(text, zone=Company.current().zone)
     if moment is None:
         raise Refused(f"{text!r} is no {WHAT_A_MOMENT_IS}.")
     return moment

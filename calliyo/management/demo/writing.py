@@ -100,7 +100,7 @@ def _cast(leads: int) -> tuple[_Cast, Seeded]:
     if company.name == Company().name:
         company.name = words.COMPANY_NAME
         company.save(update_fields=["name"])
-    now, zone = timezone.now(), ZoneInfo(company.time_zone)
+    now, zone = timezone.now(), company.zone
     users, new_users = _users(max(0, leads - LEADS_OF_THE_TEAM) // LEADS_OF_ONE_AGENT)
     agents = [user for user in users if user.role == Role.AGENT]
     campaigns, new_campaigns = _campaigns(agents, now.astimezone(zone))

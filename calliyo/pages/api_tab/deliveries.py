@@ -19,7 +19,13 @@ from calliyo.ids import read_id, read_ids
 from calliyo.pages.access import AdminRequest, form_target, settings_view
 from calliyo.pages.api_tab.day import days_of
 from calliyo.pages.api_tab.delivery_detail import delivery_shown
-from calliyo.pages.api_tab.delivery_list import address_of, delivery_list, filters_from, webhook_of_log
+from calliyo.pages.api_tab.delivery_list import (
+    address_of,
+    delivery_list,
+    filters_from,
+    query_of,
+    webhook_of_log,
+)
 from calliyo.pages.api_tab.drawer import drawer
 from calliyo.pages.api_tab.forms import ON_A_DATE, PlainForm
 from calliyo.pages.api_tab.health import webhook_state
@@ -188,9 +194,7 @@ def _kept(query: QueryDict) -> str:
 
 def _back(request: AdminRequest, webhook: Webhook) -> str:
     """The list as it was filtered; what was queued stands on its first page."""
-    filters = filters_from(QueryDict(request.POST.get("list", "")))
-    named = {"event": filters.event, "outcome": filters.outcome, "lead": filters.lead}
-    return address_of(webhook, **{name: str(value) for name, value in named.items() if value})
+    return address_of(webhook, **query_of(filters_from(QueryDict(request.POST.get("list", "")))))
 
 
 def _say_queued(request: AdminRequest, count: int) -> None:

@@ -112,7 +112,7 @@ def delivery_list(webhook: Webhook, query: QueryDict) -> DeliveryList:
     hold = hold_of(webhook, webhook.api_key, now)
     rows = [_row(delivery, hold, now) for delivery in page.deliveries]
     order = resending.running_order(webhook.pk)
-    kept = _query_of(filters)
+    kept = query_of(filters)
     return DeliveryList(
         webhook=webhook,
         filters=filters,
@@ -141,7 +141,8 @@ def hold_of(webhook: Webhook, key: APIKey, now: datetime) -> Hold:
     return Hold(until=until)
 
 
-def _query_of(filters: Filters) -> dict[str, str]:
+def query_of(filters: Filters) -> dict[str, str]:
+    """What an address says of `filters`; `filters_from` reads it."""
     named = {"event": filters.event, "outcome": filters.outcome, "lead": filters.lead}
     return {name: str(value) for name, value in named.items() if value}
 

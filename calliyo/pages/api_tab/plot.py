@@ -98,10 +98,10 @@ def plot_of(day: LastDay) -> Plot | None:
     slowest = nice(max((span.p95_ms or 0 for span in day.hours), default=0))
     return Plot(
         bars=[_bar(number, span, most) for number, span in enumerate(day.hours)],
-        counts=_ticks(most, compact),
+        counts=marks(most, compact, top=TOP, foot=TOP + _PLOT_HEIGHT),
         median=_line([span.median_ms for span in day.hours], slowest),
         p95=_line([span.p95_ms for span in day.hours], slowest),
-        times=_ticks(slowest, duration_words) if day.whole.delivered else [],
+        times=marks(slowest, duration_words, top=TOP, foot=TOP + _PLOT_HEIGHT) if day.whole.delivered else [],
         hours=[
             Label(at=_x(number), text=_clock(span))
             for number, span in enumerate(day.hours)
@@ -110,6 +110,14 @@ def plot_of(day: LastDay) -> Plot | None:
         table=[_words(span) for span in day.hours if span.delivered or span.failed],
         summary=_summary(day),
     )
+
+
+def marks(most: float, words: Callable[[float], str], *, top: float, foot: float) -> list[Label]:
+    """What an axis from 0 at `foot` to `most` at `top` is labelled with."""
+    return [
+        Label(at=round(foot - (foot - top) * value / most, 2), text=words(value) if value else "0")
+        for value in ((0.0, most) if most == 1 else (0.0, most / 2, most))
+    ]
 
 
 def nice(value: float) -> float:
@@ -169,13 +177,6 @@ def _line(times: Sequence[float | None], slowest: float) -> Line:
         runs=[" ".join(f"{dot.x},{dot.y}" for dot in run) for run in runs if len(run) > 1],
         dots=[dot for dot in dots if dot],
     )
-
-
-def _ticks(most: float, words: Callable[[float], str]) -> list[Label]:
-    return [
-        Label(at=TOP + _PLOT_HEIGHT - _height(value, most), text=words(value) if value else "0")
-        for value in ((0.0, most) if most == 1 else (0.0, most / 2, most))
-    ]
 
 
 def _clock(span: Span) -> str:

@@ -9,7 +9,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
 
 from apikeys.usage import Calls, DayOfUsage
-from calliyo.pages.api_tab.plot import Box, Label, compact, nice
+from calliyo.pages.api_tab.plot import Box, Label, compact, marks, nice
 
 WIDTH: Final = 560
 HEIGHT: Final = 184
@@ -66,7 +66,7 @@ def usage_plot(days: Sequence[DayOfUsage]) -> UsagePlot | None:
     top = nice(most)
     return UsagePlot(
         bars=[_bar(number, day, len(days), top) for number, day in enumerate(days)],
-        counts=_counts(top),
+        counts=marks(top, compact, top=TOP, foot=FOOT),
         days=_days(days),
         results=[result for result in RESULTS if any(getattr(day.calls, result) for day in days)],
         table=[DayRow(day=_day(day.day), calls=day.calls) for day in reversed(days) if day.calls.total],
@@ -108,11 +108,6 @@ def _bar(number: int, day: DayOfUsage, count: int, top: float) -> Bar:
         whole=Box(x=x, y=TOP, width=width, height=FOOT - TOP),
         parts=parts,
     )
-
-
-def _counts(top: float) -> list[Label]:
-    marks = (0.0, top) if top == 1 else (0.0, top / 2, top)
-    return [Label(at=round(FOOT - (FOOT - TOP) * mark / top, 2), text=compact(mark)) for mark in marks]
 
 
 def _days(days: Sequence[DayOfUsage]) -> list[Label]:

@@ -28,7 +28,7 @@ from calliyo.pages.api_tab.webhook_form import WebhookForm
 from calliyo.pages.wording import titled
 from calliyo.unit_of_work import unit_of_work
 from leads.models import User
-from webhooks import operations, replay
+from webhooks import operations, replay, resending
 from webhooks.catalogue import EventType
 from webhooks.models import Webhook
 
@@ -92,7 +92,10 @@ def send_missed(request: AdminRequest, webhook_id: int) -> HttpResponse:
     """Queues what happened while it was off; pressed twice, nothing is queued twice."""
     webhook = _the_webhook(webhook_id)
     try:
-        queued = replay.replay(replay.missed(webhook))
+        choice = replay.missed(webhook)
+        queued = resending.resend(
+            choice, events=replay.count(choice).events, longest=resending.LONGEST_AT_ONCE
+        )
     except DomainError as error:
         return _shown(request, webhook.api_key, Open(notice=error.detail))
     queued_in_words = ngettext(

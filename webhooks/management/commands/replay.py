@@ -1,8 +1,8 @@
 """`manage.py replay --webhook ID (--since T | --event-id E | --failed | --missed)`."""
 
+import math
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.core.management.base import CommandParser
 from django.utils import timezone
@@ -10,7 +10,7 @@ from django.utils import timezone
 from calliyo.command import CalliyoCommand, Refused, WrongUsage
 from calliyo.models import Company
 from calliyo.moments import WHAT_A_MOMENT_IS, read_moment, read_span
-from webhooks import replay
+from webhooks import replay, resending
 from webhooks.command import named_webhook
 from webhooks.models import Webhook
 
@@ -40,7 +40,7 @@ class Command(CalliyoCommand):
             raise WrongUsage("--since goes alone or with --failed.")
         choice = _choice(named_webhook(options["webhook"]), options)
         found = replay.count(choice)
-        queued = 0 if options["dry_run"] else replay.replay(choice)
+        queued = 0 if options["dry_run"] else resending.resend(choice, events=found.events, longest=math.inf)
         return {
             "webhook": choice.webhook.pk,
             "events": found.events,
@@ -74,7 +74,7 @@ def _since(text: str) -> datetime:
     span = read_span(text)
     if span is not None:
         return timezone.now() - span
-    moment = read_moment(text, zone=ZoneInfo(Company.current().time_zone))
+    moment = read_moment(text, zone=Company.current().zone)
     if moment is None:
         raise Refused(f"{text!r} is no {WHAT_A_MOMENT_IS}.")
     return moment
