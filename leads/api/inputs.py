@@ -19,6 +19,7 @@ from leads.operations.tags import unknown_tags
 from leads.phones import PhoneRefused, to_e164
 
 MAX_TAGS = 50
+LONGEST_NAME = 200  # with the spaces around it
 # What the rules call a field, where the API's name is another.
 _API_NAMES = {"owner": "owner_id", "campaign": "campaign_id", "agent": "agent_id", "lead": "lead_id"}
 
@@ -136,7 +137,8 @@ class StatusField(serializers.Field[Any, Any, Any, Any]):
 def _status(data: int | str) -> LeadStatus | None:
     pk = id_in(data)
     status: LeadStatus | None = None if pk is None else LeadStatus.objects.filter(pk=pk).first()
-    if status is None and isinstance(data, str):
+    # A longer one is nobody's name, and SQLite takes no pattern of 50,000 bytes.
+    if status is None and isinstance(data, str) and len(data) <= LONGEST_NAME:
         status = LeadStatus.objects.filter(name__iexact=data.strip()).first()
     return status
 

@@ -23,6 +23,7 @@ def create_tag(*, name: str) -> Tag:
 def rename_tag(*, tag: Tag, name: str) -> Tag:
     """Renames in place: its leads show the new name, and so have changed."""
     tag.name = clean_name(name)
+    _refuse_taken(tag)  # before its leads are locked and read, which may be a great many
     return _save(tag)
 
 
@@ -97,11 +98,16 @@ def _save(tag: Tag) -> Tag:
         with transaction.atomic():
             tag.save()
     except IntegrityError as error:
-        if not _is_name_taken(error):
-            raise
-        existing = _named(tag.name).exclude(pk=tag.pk).get()
-        raise DuplicateName(f"There is a tag {existing.name!r} already.", existing_id=existing.pk) from error
+        if _is_name_taken(error):
+            _refuse_taken(tag)
+        raise
     return tag
+
+
+def _refuse_taken(tag: Tag) -> None:
+    existing = _named(tag.name).exclude(pk=tag.pk).first()
+    if existing is not None:
+        raise DuplicateName(f"There is a tag {existing.name!r} already.", existing_id=existing.pk)
 
 
 def _is_name_taken(error: IntegrityError) -> bool:

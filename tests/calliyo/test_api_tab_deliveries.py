@@ -318,7 +318,7 @@ def test_an_order_under_way_is_told_and_ends_by_itself(desk, webhook, monkeypatc
     since = (timezone.now() - timedelta(hours=1)).isoformat()
     desk.send(f"webhooks/{webhook.pk}/resend-failed", since=since, up_to=newest)
     page = desk.see(log(webhook))
-    assert "What failed is being sent again: 0 of 3 are queued." in page
+    assert "Events are being sent again: 0 of 3 are queued." in page
     response = desk.send(f"webhooks/{webhook.pk}/resend-failed", since=since, up_to=newest)
     assert "being sent again already" in desk.see(response["Location"])
     assert ResendOrder.objects.count() == 1

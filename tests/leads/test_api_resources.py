@@ -4,8 +4,10 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from leads.models import Activity, Deletion, FollowUp, Lead, Note, Tag
+from leads.models import Activity, Deletion, FollowUp, Lead, LeadTag, Note, Tag
 from tests.leads.factories import (
     CustomerFactory,
     FollowUpFactory,
@@ -196,6 +198,15 @@ def test_a_tags_name_is_unique_without_regard_to_case(tags, client_with):
     silent = client_with("tags:write").post("/public/tags", {"name": "hot"})
     assert "existing_id" not in assert_refused(silent, 409, "duplicate_name")
     assert sorted(Tag.objects.values_list("name", flat=True)) == ["Cold", "HOT"]
+
+
+def test_a_name_that_is_taken_is_refused_before_any_lead_is_looked_at(tags):
+    hot, cold = (tags.post("/public/tags", {"name": name}).json() for name in ("Hot", "Cold"))
+    LeadTag.objects.create(lead=LeadFactory(), tag_id=cold["id"])
+    with CaptureQueriesContext(connection) as queries:
+        answer = tags.patch(f"/public/tags/{cold['id']}", {"name": "HOT"})
+    assert (answer.status_code, answer.json()["existing_id"]) == (409, hot["id"])
+    assert not [query for query in queries if "leads_lead" in query["sql"]]
 
 
 def test_a_tag_that_is_renamed_or_deleted_changes_its_leads_once_each(tags):

@@ -211,6 +211,7 @@ def test_all_wrong_fields_are_named_at_once(sync):
         (b'{"first_name": "\\ud800", "phone": "9876543210"}', "application/json", 400, "malformed_body"),
         (b'{"first_name": NaN}', "application/json", 400, "malformed_body"),
         (b'{"phone": 1' + b"0" * 400 + b"}", "application/json", 400, "malformed_body"),
+        (b'{"status": "' + b"a" * 100_000 + b'"}', "application/json", 400, "validation_failed"),
         (b'{"tags": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "application/json", 400, "malformed_body"),
         (b'{"phone": "1", "phone": "2"}', "application/json", 400, "malformed_body"),
         (b"first_name=%ff", "application/x-www-form-urlencoded", 400, "malformed_body"),

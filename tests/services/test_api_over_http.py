@@ -12,6 +12,7 @@ from leads.models import Lead
 from tests.clients import public_client
 
 PATIENCE = 10
+TRIES = 5
 
 
 @pytest.fixture
@@ -20,20 +21,31 @@ def token(transactional_db):
 
 
 def exchange(web, *lines: bytes, body: bytes = b"") -> tuple[int, dict]:
-    """Sends exactly these bytes and reads the answer until it is whole, within a second."""
+    """Sends exactly these bytes and reads the answer, which comes within a second.
+
+    On a busy machine anything may take longer once; what waits for something does so each time.
+    """
+    for _ in range(TRIES):
+        started = time.monotonic()
+        answer = answer_to(web, b"\r\n".join([*lines, b"", body]))
+        if time.monotonic() - started < 1:
+            head, _, content = answer.partition(b"\r\n\r\n")
+            return int(head.split()[1]), json.loads(content)
+    pytest.fail(f"No answer within a second in {TRIES} tries.")
+
+
+def answer_to(web, request: bytes) -> bytes:
+    """The whole answer to these bytes."""
     address = urlsplit(web.address)
     with socket.create_connection((address.hostname, address.port), timeout=PATIENCE) as connection:
-        started = time.monotonic()
-        connection.sendall(b"\r\n".join([*lines, b"", body]))
+        connection.sendall(request)
         answer = b""
         while b"\r\n\r\n" not in answer or not complete(answer):
             part = connection.recv(65536)
             if not part:
                 break
             answer += part
-        assert time.monotonic() - started < 2
-    head, _, content = answer.partition(b"\r\n\r\n")
-    return int(head.split()[1]), json.loads(content)
+    return answer
 
 
 def complete(answer: bytes) -> bool:
