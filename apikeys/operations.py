@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Value
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apikeys import tokens
 from apikeys.audit import record
@@ -250,7 +251,7 @@ def _switch(key: APIKey, *, active: bool, action: str) -> APIKey:
 @contextmanager
 def _name_is_free(key: APIKey) -> Iterator[None]:
     """Refuses a name that another key has: looked up first, and by the constraint when two come at once."""
-    taken = NameTaken(f"There is already an API key named {key.name!r}.")
+    taken = NameTaken(gettext("There is already an API key named “%(name)s”.") % {"name": key.name})
     if _has_name(key):
         raise taken
     try:
@@ -270,4 +271,6 @@ def _has_name(key: APIKey) -> bool:
 
 def _refuse_wide_browser_key(key: APIKey) -> None:
     if key.allowed_origins and not set(key.scopes) <= {Scope.LEADS_WRITE}:
-        raise BrowserKeyTooWide("A key with allowed origins is public: it may hold leads:write only.")
+        raise BrowserKeyTooWide(
+            gettext("A key with allowed origins is public: it may hold leads:write only.")
+        )

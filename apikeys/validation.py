@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apikeys.errors import BadAddress, BadExpiry, BadName, BadOrigin, BadRateLimit, UnknownScope
 from apikeys.scopes import in_order
@@ -19,11 +20,11 @@ def checked_name(name: str) -> str:
     """The name without spaces around it: 1 to 100 printable characters. Raises BadName."""
     name = name.strip()
     if not name:
-        raise BadName("An API key needs a name.")
+        raise BadName(gettext("An API key needs a name."))
     if len(name) > NAME_LENGTH:
-        raise BadName(f"A name has at most {NAME_LENGTH} characters.")
+        raise BadName(gettext("A name has at most %(most)d characters.") % {"most": NAME_LENGTH})
     if not name.isprintable():
-        raise BadName("A name holds printable characters only.")
+        raise BadName(gettext("A name holds printable characters only."))
     return name
 
 
@@ -32,20 +33,23 @@ def checked_scopes(scopes: Iterable[str]) -> list[str]:
     try:
         return [scope.value for scope in in_order(scopes)]
     except ValueError as error:
-        raise UnknownScope(f"There is no such scope: {error}.") from error
+        raise UnknownScope(gettext("There is no such scope: %(scope)s.") % {"scope": error}) from error
 
 
 def checked_expiry(expires_at: datetime | None) -> datetime | None:
     """A moment to come, or None for a key without an end. Raises BadExpiry."""
     if expires_at is not None and expires_at <= timezone.now():
-        raise BadExpiry("The expiry must lie in the future.")
+        raise BadExpiry(gettext("The expiry must lie in the future."))
     return expires_at
 
 
 def checked_rate_limit(rate_limit: int | None) -> int | None:
     """Requests a minute; 0: no limit, None: the default. Raises BadRateLimit."""
     if rate_limit is not None and not 0 <= rate_limit <= MAX_RATE_LIMIT:
-        raise BadRateLimit(f"The rate limit is requests a minute, from 1 to {MAX_RATE_LIMIT}; 0 for none.")
+        raise BadRateLimit(
+            gettext("The rate limit is requests a minute, from 1 to %(most)d; 0 for none.")
+            % {"most": MAX_RATE_LIMIT}
+        )
     return rate_limit
 
 
@@ -56,7 +60,9 @@ def checked_addresses(addresses: Iterable[str]) -> list[str]:
         try:
             networks.append(str(ip_network(text.strip())))
         except ValueError:
-            raise BadAddress(f"{text!r} is not an address or network such as 203.0.113.0/24.") from None
+            raise BadAddress(
+                gettext("“%(text)s” is not an address or network such as 203.0.113.0/24.") % {"text": text}
+            ) from None
     return sorted(set(networks))
 
 
@@ -66,7 +72,9 @@ def checked_origins(origins: Iterable[str]) -> list[str]:
 
 
 def _checked_origin(text: str) -> str:
-    wrong = BadOrigin(f"{text!r} is not an origin such as https://www.example.com.")
+    wrong = BadOrigin(
+        gettext("“%(text)s” is not an origin such as https://www.example.com.") % {"text": text}
+    )
     try:
         parts = urlsplit(text)
         port = f":{parts.port}" if parts.port is not None else ""

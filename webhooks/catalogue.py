@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from django.utils.translation import gettext_noop
+
 
 class EventType(StrEnum):
     """In the order in which the events of one commit come."""
@@ -30,27 +32,51 @@ class EventKind:
 CATALOGUE: dict[EventType, EventKind] = {
     kind.type: kind
     for kind in (
-        EventKind(type=EventType.LEAD_CREATED, fires_when="Any new lead enters Calliyo.", scope="leads:read"),
-        EventKind(type=EventType.LEAD_UPDATED, fires_when="Any field on a lead changes.", scope="leads:read"),
         EventKind(
-            type=EventType.LEAD_STATUS_CHANGED,
-            fires_when="The lead moved to a different status.",
+            type=EventType.LEAD_CREATED,
+            fires_when=gettext_noop("Any new lead enters Calliyo."),
             scope="leads:read",
         ),
-        EventKind(type=EventType.LEAD_ASSIGNED, fires_when="A lead’s owner changed.", scope="leads:read"),
-        EventKind(type=EventType.LEAD_CONVERTED, fires_when="A lead became a customer.", scope="leads:read"),
-        EventKind(type=EventType.CALL_COMPLETED, fires_when="A call ended (any status).", scope="calls:read"),
+        EventKind(
+            type=EventType.LEAD_UPDATED,
+            fires_when=gettext_noop("Any field on a lead changes."),
+            scope="leads:read",
+        ),
+        EventKind(
+            type=EventType.LEAD_STATUS_CHANGED,
+            fires_when=gettext_noop("The lead moved to a different status."),
+            scope="leads:read",
+        ),
+        EventKind(
+            type=EventType.LEAD_ASSIGNED,
+            fires_when=gettext_noop("A lead’s owner changed."),
+            scope="leads:read",
+        ),
+        EventKind(
+            type=EventType.LEAD_CONVERTED,
+            fires_when=gettext_noop("A lead became a customer."),
+            scope="leads:read",
+        ),
+        EventKind(
+            type=EventType.CALL_COMPLETED,
+            fires_when=gettext_noop("A call ended (any status)."),
+            scope="calls:read",
+        ),
         EventKind(
             type=EventType.FOLLOW_UP_CREATED,
-            fires_when="A new follow-up was scheduled.",
+            fires_when=gettext_noop("A new follow-up was scheduled."),
             scope="follow-ups:read",
         ),
         EventKind(
             type=EventType.FOLLOW_UP_COMPLETED,
-            fires_when="A follow-up was resolved.",
+            fires_when=gettext_noop("A follow-up was resolved."),
             scope="follow-ups:read",
         ),
-        EventKind(type=EventType.NOTE_ADDED, fires_when="A note was added to a lead.", scope="notes:read"),
+        EventKind(
+            type=EventType.NOTE_ADDED,
+            fires_when=gettext_noop("A note was added to a lead."),
+            scope="notes:read",
+        ),
     )
 }
 API_VERSION = "2026-11-01"

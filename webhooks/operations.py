@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
+from django.utils.translation import gettext
 from uuid_utils.compat import uuid7
 
 from apikeys.audit import record as audit
@@ -122,10 +123,10 @@ def rotate_secret(
     ones sign that another would be too many: none of them ends before the time that was promised.
     """
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
-        raise InvalidSubscription("An overlap is 0 to 7 days.", field="overlap")
+        raise InvalidSubscription(gettext("An overlap is 0 to 7 days."), field="overlap")
     new = checked_secret(secret)
     if new is None:
-        raise InvalidSubscription("A rotation needs a new secret.", field="secret")
+        raise InvalidSubscription(gettext("A rotation needs a new secret."), field="secret")
     webhook = _locked(webhook.pk)
     had_secret = bool(webhook.secret)
     _let_go_if_undecryptable(webhook)
@@ -304,7 +305,9 @@ def _change(webhook: Webhook, name: str, value: Any) -> None:
         case "skip_own":
             webhook.skip_own = bool(value)
         case _:
-            raise InvalidSubscription(f"A webhook has no {name!r} that can be changed.", field=name)
+            raise InvalidSubscription(
+                gettext("A webhook has no %(name)r that can be changed.") % {"name": name}, field=name
+            )
 
 
 def _set_off(webhook: Webhook, reason: OffReason, now: datetime) -> None:
@@ -324,8 +327,11 @@ def _overlapping(webhook: Webhook, overlap: timedelta) -> list[EarlierSecret]:
     if len(earlier) > rotation.MOST:
         first = min(each.until for each in earlier)
         raise InvalidSubscription(
-            f"{rotation.MOST} earlier secrets sign still, the first of them until {moment(first)}."
-            " Wait until then, or rotate without an overlap.",
+            gettext(
+                "%(count)d earlier secrets sign still, the first of them until %(end)s. "
+                "Wait until then, or rotate without an overlap."
+            )
+            % {"count": rotation.MOST, "end": moment(first)},
             field="secret",
         )
     return earlier

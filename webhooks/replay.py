@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Count as Number
 from django.db.models import Exists, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Concat
+from django.utils.translation import gettext
 
 from apikeys.audit import record as audit
 from calliyo.errors import DomainError
@@ -70,11 +71,14 @@ def one_event(webhook: Webhook, public_id: str) -> Choice:
     events = Event.objects.filter(uid=uid) if uid else Event.objects.none()
     event_type = events.values_list("type", flat=True).first()
     if event_type is None:
-        raise NothingToReplay(f"There is no event {public_id!r}, or it is no longer kept.", field="event_id")
+        raise NothingToReplay(
+            gettext("There is no event %(id)r, or it is no longer kept.") % {"id": public_id},
+            field="event_id",
+        )
     _check_scopes(webhook, [event_type])
     choice = Choice(webhook=webhook, what="event", events=events)
     if not count(choice).events:
-        raise NothingToReplay(f"{public_id} is on its way already.", field="event_id")
+        raise NothingToReplay(gettext("%(id)s is on its way already.") % {"id": public_id}, field="event_id")
     return choice
 
 
@@ -83,11 +87,15 @@ def deliveries(webhook: Webhook, ids: Collection[int]) -> Choice:
     chosen = Delivery.objects.filter(webhook_id=webhook.pk, pk__in=ids)
     found = dict(chosen.values_list("pk", "event_id"))
     if missing := sorted(set(ids) - set(found)):
-        raise NothingToReplay(f"This webhook has no delivery {missing[0]}.", field="deliveries")
+        raise NothingToReplay(
+            gettext("This webhook has no delivery %(id)d.") % {"id": missing[0]}, field="deliveries"
+        )
     events = Event.objects.filter(pk__in=set(found.values()))
     types = dict(events.values_list("pk", "type"))
     if gone := sorted(pk for pk, event in found.items() if event not in types):
-        raise NothingToReplay(f"The event of delivery {gone[0]} is no longer kept.", field="deliveries")
+        raise NothingToReplay(
+            gettext("The event of delivery %(id)d is no longer kept.") % {"id": gone[0]}, field="deliveries"
+        )
     _check_scopes(webhook, types.values())
     return Choice(webhook=webhook, what="deliveries", events=events)
 
@@ -221,11 +229,12 @@ def _check_scopes(webhook: Webhook, types: Iterable[str]) -> None:
     if hidden := sorted(set(types) - set(_allowed(webhook))):
         scope = needed_scope(EventType(hidden[0]))
         raise MissingEventScope(
-            f"{hidden[0]} needs the scope {scope}, which this API key does not have.",
+            gettext("%(event)s needs the scope %(scope)s, which this API key does not have.")
+            % {"event": hidden[0], "scope": scope},
             event=hidden[0],
             scope=scope,
         )
 
 
 def _is_off() -> WebhookIsOff:
-    return WebhookIsOff("This webhook is off: turn it on first.")
+    return WebhookIsOff(gettext("This webhook is off: turn it on first."))

@@ -13,6 +13,7 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import F, Max, Q
+from django.utils.translation import gettext
 
 from calliyo.errors import DomainError
 from calliyo.publisher import poke_orders
@@ -110,7 +111,9 @@ def carry_on(order_ids: Iterable[int] | None = None, *, longest: float = LONGEST
 def _order(choice: replay.Choice, *, up_to: int, events: int) -> ResendOrder:
     webhook = Webhook.objects.select_for_update(no_key=True).get(pk=choice.webhook.pk)
     if ResendOrder.objects.filter(webhook=webhook).exists():
-        raise AlreadyResending("Events are being sent again already; wait until all of them are queued.")
+        raise AlreadyResending(
+            gettext("Events are being sent again already; wait until all of them are queued.")
+        )
     replay.note(choice, events)
     order = ResendOrder.objects.create(
         webhook=webhook,

@@ -3,6 +3,8 @@
 import base64
 import secrets
 
+from django.utils.translation import gettext
+
 from calliyo import encryption
 from calliyo.encryption import Undecryptable
 from calliyo.errors import DomainError
@@ -34,16 +36,19 @@ def generate_secret() -> str:
 def check_secret(secret: str) -> None:
     """Raises `InvalidSecret` for a secret that is too short, too long, or a `whsec_…` without base64."""
     if len(secret) < MIN_LENGTH:
-        raise InvalidSecret(f"A secret has at least {MIN_LENGTH} characters.")
+        raise InvalidSecret(gettext("A secret has at least %(least)d characters.") % {"least": MIN_LENGTH})
     if len(secret) > MAX_LENGTH:
-        raise InvalidSecret(f"A secret has at most {MAX_LENGTH} characters.")
+        raise InvalidSecret(gettext("A secret has at most %(most)d characters.") % {"most": MAX_LENGTH})
     if not secret.isprintable() or secret != secret.strip():
-        raise InvalidSecret("A secret neither begins nor ends with a space, and holds no control characters.")
+        raise InvalidSecret(
+            gettext("A secret neither begins nor ends with a space, and holds no control characters.")
+        )
     try:
         standard_key(secret)
     except ValueError as error:
         raise InvalidSecret(
-            f"A secret that begins with {SECRET_PREFIX} goes on in base64, and this one does not.",
+            gettext("A secret that begins with %(prefix)s goes on in base64, and this one does not.")
+            % {"prefix": SECRET_PREFIX},
         ) from error
 
 
@@ -58,7 +63,9 @@ def decrypt(stored: str, *, field: str = "secret") -> str:
         return encryption.decrypt(stored)
     except Undecryptable as error:
         raise UndecryptableSecret(
-            f"The {field} can't be decrypted: its field key is not among CALLIYO_FIELD_KEYS.", field=field
+            gettext("The %(field)s can't be decrypted: its field key is not among CALLIYO_FIELD_KEYS.")
+            % {"field": field},
+            field=field,
         ) from error
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from django.utils.translation import gettext
+
 from apikeys.models import APIKey
 from calliyo.errors import DomainError
 from webhooks import secrets
@@ -50,7 +52,7 @@ class MissingEventScope(DomainError):
 def checked_url(url: object) -> str:
     """`url` as it came; raises `InvalidUrl`."""
     if not isinstance(url, str):
-        raise InvalidUrl("A URL is text.")
+        raise InvalidUrl(gettext("A URL is text."))
     parse_url(url, configured_reach())
     return url
 
@@ -58,19 +60,22 @@ def checked_url(url: object) -> str:
 def checked_events(events: Iterable[str], api_key: APIKey) -> list[str]:
     """The events, each once, in the catalogue's order."""
     if isinstance(events, str):
-        raise InvalidSubscription("Events are a list of names.", field="events")
+        raise InvalidSubscription(gettext("Events are a list of names."), field="events")
     names = set(events)
     unknown = sorted(names - {event.value for event in EventType})
     if unknown:
-        raise InvalidSubscription(f"There is no event {unknown[0]!r}.", field="events")
+        raise InvalidSubscription(
+            gettext("There is no event %(event)r.") % {"event": unknown[0]}, field="events"
+        )
     if not names:
-        raise InvalidSubscription("A webhook needs at least one event.", field="events")
+        raise InvalidSubscription(gettext("A webhook needs at least one event."), field="events")
     chosen = [event for event in EventType if event in names]
     for event in chosen:
         scope = needed_scope(event)
         if scope not in api_key.scopes:
             raise MissingEventScope(
-                f"{event} needs the scope {scope}, which this API key does not have.",
+                gettext("%(event)s needs the scope %(scope)s, which this API key does not have.")
+                % {"event": event, "scope": scope},
                 event=event.value,
                 scope=scope,
             )
@@ -90,13 +95,15 @@ def checked_secret(secret: str | None) -> str | None:
 def checked_headers(headers: Mapping[str, object] | None) -> dict[str, str]:
     """Headers that are sent along: at most ten, none of ours, none that means the connection."""
     if not isinstance(headers, Mapping | None):
-        raise InvalidSubscription("Headers are an object of names and values.", field="headers")
+        raise InvalidSubscription(gettext("Headers are an object of names and values."), field="headers")
     headers = dict(headers or {})
     checked: dict[str, str] = {}
     if len(headers) > MAX_HEADERS:
-        raise InvalidSubscription(f"At most {MAX_HEADERS} headers are sent along.", field="headers")
+        raise InvalidSubscription(
+            gettext("At most %(most)d headers are sent along.") % {"most": MAX_HEADERS}, field="headers"
+        )
     if len({str(name).lower() for name in headers}) < len(headers):
-        raise InvalidSubscription("A header is given twice.", field="headers")
+        raise InvalidSubscription(gettext("A header is given twice."), field="headers")
     for name, value in headers.items():
         checked[name] = _checked_header(name, value)
     return checked
@@ -104,23 +111,33 @@ def checked_headers(headers: Mapping[str, object] | None) -> dict[str, str]:
 
 def _checked_header(name: object, value: object) -> str:
     if not isinstance(name, str) or not HEADER_NAME.fullmatch(name) or len(name) > MAX_HEADER_NAME:
-        raise InvalidSubscription(f"{str(name)[:40]!r} is not a header's name.", field="headers")
+        raise InvalidSubscription(
+            gettext("%(name)r is not a header's name.") % {"name": str(name)[:40]}, field="headers"
+        )
     lower = name.lower()
     if lower in OWN_HEADERS or lower in _HOP_BY_HOP or lower.startswith(_PREFIXES_OF_OURS):
-        raise InvalidSubscription(f"The header {name} is set by Calliyo.", field="headers")
+        raise InvalidSubscription(
+            gettext("The header %(name)s is set by Calliyo.") % {"name": name}, field="headers"
+        )
     if not isinstance(value, str) or not HEADER_VALUE.fullmatch(value) or len(value) > MAX_HEADER_LENGTH:
         raise InvalidSubscription(
-            f"The value of {name} is at most {MAX_HEADER_LENGTH} plain ASCII characters.", field="headers"
+            gettext("The value of %(name)s is at most %(most)d plain ASCII characters.")
+            % {"name": name, "most": MAX_HEADER_LENGTH},
+            field="headers",
         )
     if value != value.strip():
-        raise InvalidSubscription(f"The value of {name} begins or ends with a space.", field="headers")
+        raise InvalidSubscription(
+            gettext("The value of %(name)s begins or ends with a space.") % {"name": name}, field="headers"
+        )
     return value
 
 
 def checked_ordering(ordering: str) -> str:
     """One of the three orderings."""
     if ordering not in Ordering.values:
-        raise InvalidSubscription(f"Ordering is one of {', '.join(Ordering.values)}.", field="ordering")
+        raise InvalidSubscription(
+            gettext("Ordering is one of %(words)s.") % {"words": ", ".join(Ordering.values)}, field="ordering"
+        )
     return ordering
 
 
@@ -128,6 +145,7 @@ def checked_rate_limit(rate_limit: int | None) -> int | None:
     """Deliveries a minute; None for no limit."""
     if rate_limit is not None and not 1 <= rate_limit <= MAX_RATE_LIMIT:
         raise InvalidSubscription(
-            f"A rate limit is 1 to {MAX_RATE_LIMIT} deliveries a minute, or none.", field="rate_limit"
+            gettext("A rate limit is 1 to %(most)d deliveries a minute, or none.") % {"most": MAX_RATE_LIMIT},
+            field="rate_limit",
         )
     return rate_limit

@@ -25,6 +25,7 @@ from django.core.exceptions import (
 from django.core.signals import got_request_exception
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.utils.translation import gettext, gettext_noop
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.settings import api_settings
@@ -59,27 +60,27 @@ DOMAIN_STATUS: Final[dict[str, int]] = {
 }
 
 _TITLES: Final[dict[str, str]] = {
-    "validation_failed": "The request has a value that cannot be taken",
-    "malformed_body": "The body cannot be read",
-    "not_authenticated": "No token was sent",
-    "invalid_token": "The token is not valid",
-    "key_inactive": "The API key is deactivated",
-    "address_not_allowed": "The API key is not allowed from this address",
-    "origin_not_allowed": "The API key is not allowed for this web site",
-    "insufficient_scope": "The API key lacks a scope",
-    "webhooks_not_allowed": "The API key may not manage webhooks",
-    "rate_limited": "Too many requests",
-    "duplicate_phone": "A lead with this phone number exists",
-    "duplicate_external_id": "A lead with this external_id exists",
-    "idempotency_key_in_use": "The first request with this Idempotency-Key is still at work",
-    "idempotency_key_reused": "The Idempotency-Key belongs to another request",
-    "precondition_failed": "The object has another version by now",
-    "too_large": "The body is too large",
-    "uri_too_long": "The address is too long",
-    "headers_too_large": "The headers are too large",
-    "invalid_cursor": "The cursor is not one that this list gave",
-    "cursor_expired": "Events after this place are no longer kept",
-    "database_unavailable": "The database is away",
+    "validation_failed": gettext_noop("The request has a value that cannot be taken"),
+    "malformed_body": gettext_noop("The body cannot be read"),
+    "not_authenticated": gettext_noop("No token was sent"),
+    "invalid_token": gettext_noop("The token is not valid"),
+    "key_inactive": gettext_noop("The API key is deactivated"),
+    "address_not_allowed": gettext_noop("The API key is not allowed from this address"),
+    "origin_not_allowed": gettext_noop("The API key is not allowed for this web site"),
+    "insufficient_scope": gettext_noop("The API key lacks a scope"),
+    "webhooks_not_allowed": gettext_noop("The API key may not manage webhooks"),
+    "rate_limited": gettext_noop("Too many requests"),
+    "duplicate_phone": gettext_noop("A lead with this phone number exists"),
+    "duplicate_external_id": gettext_noop("A lead with this external_id exists"),
+    "idempotency_key_in_use": gettext_noop("The first request with this Idempotency-Key is still at work"),
+    "idempotency_key_reused": gettext_noop("The Idempotency-Key belongs to another request"),
+    "precondition_failed": gettext_noop("The object has another version by now"),
+    "too_large": gettext_noop("The body is too large"),
+    "uri_too_long": gettext_noop("The address is too long"),
+    "headers_too_large": gettext_noop("The headers are too large"),
+    "invalid_cursor": gettext_noop("The cursor is not one that this list gave"),
+    "cursor_expired": gettext_noop("Events after this place are no longer kept"),
+    "database_unavailable": gettext_noop("The database is away"),
 }
 
 
@@ -193,7 +194,7 @@ def members(problem: Problem) -> dict[str, object]:
 
 def title_of(code: str, status: int) -> str:
     """What a code means, in a few words; for one without words of its own, what its HTTP status means."""
-    return _TITLES.get(code) or HTTPStatus(status).phrase
+    return gettext(_TITLES[code]) if code in _TITLES else HTTPStatus(status).phrase
 
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpResponse:

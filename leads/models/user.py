@@ -7,15 +7,16 @@ from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
 
 from leads.models.base import Resource, WrittenManager, WrittenQuerySet
 from leads.models.locking import Row
 
 
 class Role(models.TextChoices):
-    COMPANY_ADMIN = "company_admin"
-    MANAGER = "manager"
-    AGENT = "agent"
+    COMPANY_ADMIN = "company_admin", _("Company Admin")
+    MANAGER = "manager", _("Manager")
+    AGENT = "agent", _("Agent")
 
 
 class CalliyoUserManager(UserManager.from_queryset(WrittenQuerySet)[Any]):  # type: ignore[misc]

@@ -8,11 +8,20 @@ from django.conf import settings
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from apikeys.models import APIKey
-from apikeys.operations import create_api_key, delete_key, set_scopes
+from apikeys.operations import (
+    create_api_key,
+    delete_key,
+    regenerate_token,
+    rename_key,
+    set_limits,
+    set_scopes,
+)
 from leads.models import User
 from tests.browser import demo
 from tests.browser.test_manual import TOKEN, menu, row, tab_to
 from tests.browser.test_pictures import fits, look
+from webhooks.models import Webhook
+from webhooks.operations import change_webhook, subscribe
 
 ODD_NAMES = (
     "<script>alert(1)</script><img src=x onerror=alert(2)>",
@@ -205,6 +214,45 @@ def test_two_tabs_do_not_overwrite_each_other(opened: Page, context: BrowserCont
     expect(page.get_by_label("Tags read")).to_be_checked()
     key.refresh_from_db()
     assert key.scopes == ["leads:read", "calls:read"]
+
+
+def test_who_saves_second_is_told_and_overwrites_nothing_unseen(
+    opened: Page, live_server: Any, key: APIKey
+) -> None:
+    page, told = opened, opened.get_by_role("alert")
+    here = f"{live_server.url}/settings?tab=api&key={key.pk}"
+    save = page.get_by_role("button", name="Save")
+    page.locator("details.fold > summary").click()
+    page.get_by_label("Requests a minute").fill("90")
+    limits = {"allowed_addresses": [], "allowed_origins": [], "manage_webhooks": False}
+    set_limits(key=key, rate_limit=30, **limits)
+    save.click()
+    expect(told).to_contain_text("changed the limits: requests a minute default → 30")
+    expect(page.get_by_label("Requests a minute")).to_have_value("90")
+    assert APIKey.objects.get().rate_limit == 30
+    hook = subscribe(api_key=key, url="https://crm.example/hook", events=["lead.created"])
+    page.goto(f"{here}&panel=webhooks&webhook={hook.pk}")
+    page.get_by_label("URL").fill("https://crm.example/mine")
+    change_webhook(webhook=hook, rate_limit=60)
+    save.click()
+    expect(told).to_contain_text("The rate limit is now 60 a minute.")
+    assert Webhook.objects.get().url == "https://crm.example/hook"
+    save.click()
+    expect(page.get_by_text("Saved", exact=True).first).to_be_visible()
+    hook.refresh_from_db()
+    assert (hook.url, hook.rate_limit) == ("https://crm.example/mine", 60)
+    page.goto(f"{here}&confirm=rename")
+    page.get_by_role("textbox", name="Name").fill("Mine")
+    rename_key(key=key, name="Theirs")
+    save.click()
+    expect(page.get_by_role("dialog")).to_contain_text("somebody changed this key since you opened it")
+    expect(page.get_by_role("heading", name="Rename “Theirs”")).to_be_visible()
+    assert APIKey.objects.get().name == "Theirs"
+    page.goto(f"{here}&confirm=regenerate")
+    theirs = regenerate_token(key=key).key.digest
+    page.get_by_role("button", name="Regenerate Token").click()
+    expect(page.get_by_role("dialog")).to_contain_text("somebody changed this key since you opened it")
+    assert APIKey.objects.get().digest == theirs
 
 
 def test_a_key_that_is_deleted_while_its_drawer_is_open(opened: Page, key: APIKey) -> None:

@@ -103,7 +103,7 @@ def test_every_answer_fits_the_screen(
     expect(page.locator("#secret")).to_be_visible()
     seen("secret")
     page.get_by_role("button", name="Send test event").last.click()
-    expect(page.get_by_role("dialog")).to_contain_text("X-Calliyo-Signature")
+    expect(page.get_by_role("group", name="Test event")).to_contain_text("X-Calliyo-Signature")
     seen("test-event")
     page.goto(f"{live_server.url}/settings?tab=api")
     page.get_by_role("button", name="More for Marketing form").click()

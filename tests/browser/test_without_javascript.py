@@ -8,6 +8,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from apikeys.models import APIKey
 from apikeys.operations import create_api_key
+from leads.models import User
 from tests.browser import demo
 from tests.browser.test_manual import TOKEN
 from tests.deliveries import busy_day
@@ -105,3 +106,103 @@ def test_deliveries_are_found_read_and_sent_again(settings_api: Page, receiver: 
     page.get_by_role("link", name="All webhooks of this key").click()
     page.get_by_role("button", name="Send test event").first.click()
     expect(page.get_by_role("group", name="Test event")).to_contain_text("200 OK")
+
+
+def test_a_key_is_renamed_regenerated_paused_and_resumed(settings_api: Page, live_server: Any) -> None:
+    page = settings_api
+    old = create_api_key(name="Zoho production", scopes=["leads:read"]).key
+    page.reload()
+
+    def choose(word: str) -> None:
+        page.get_by_role("button", name="More for Zoho").first.click()
+        page.locator("[popover]:popover-open").get_by_text(word, exact=True).click()
+
+    choose("Rename")
+    name = page.get_by_role("textbox", name="Name")
+    name.fill("")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#id_name_error")).to_contain_text("Give the key a name")
+    name.fill("Zoho live")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".notices")).to_contain_text("The key is now “Zoho live”.")
+    choose("Regenerate Token")
+    page.get_by_role("dialog").get_by_role("button", name="Regenerate Token").click()
+    assert TOKEN.match(page.locator("#token").inner_text())
+    page.get_by_role("link", name="I have copied it").click()
+    choose("Deactivate")
+    expect(page.locator(".notices")).to_contain_text("“Zoho live” is deactivated")
+    choose("Activate")
+    expect(page.locator(".notices")).to_contain_text("“Zoho live” is active")
+    key = APIKey.objects.get()
+    assert (key.name, key.active, key.digest != old.digest) == ("Zoho live", True, True)
+
+
+def test_a_webhook_is_added_edited_switched_and_deleted(settings_api: Page, live_server: Any) -> None:
+    page, dialog = settings_api, settings_api.get_by_role("dialog")
+    key = create_api_key(name="Zoho production", scopes=["leads:read"]).key
+    page.goto(f"{live_server.url}/settings?tab=api&key={key.pk}&panel=webhooks")
+    dialog.get_by_role("link", name="Add webhook").click()
+    page.get_by_label("URL").fill("http://10.0.0.1/")
+    page.get_by_label("note.added").check()
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#id_url_error")).to_contain_text("This URL is not allowed")
+    page.get_by_label("URL").fill("https://crm.example/hook")
+    page.get_by_label("Tick the scope Notes read too").check()
+    page.get_by_role("button", name="Save").click()
+    expect(dialog.locator("#secret")).to_contain_text("whsec_")
+    expect(dialog).to_contain_text("The key has the scope Notes read now.")
+
+    def choose(word: str) -> None:
+        dialog.get_by_role("button", name="More for https://crm.example").click()
+        page.locator("[popover]:popover-open").get_by_text(word, exact=True).click()
+
+    dialog.get_by_role("link", name="Edit https://crm.example/hook").click()
+    page.get_by_label("lead.created").check()
+    page.get_by_text("Order, rate limit and headers").click()
+    page.get_by_label("Deliveries a minute, at most").fill("60")
+    page.get_by_role("button", name="Save").click()
+    expect(dialog).to_contain_text("at most 60 a minute")
+    choose("Show secret")
+    expect(dialog.locator("#secret")).to_contain_text("whsec_")
+    choose("Turn off")
+    expect(dialog).to_contain_text("https://crm.example/hook is off: no event is sent to it.")
+    choose("Turn on")
+    expect(dialog).to_contain_text("https://crm.example/hook is on: new events go out.")
+    assert Webhook.objects.get().events == ["lead.created", "note.added"]
+    choose("Delete")
+    dialog.get_by_role("button", name="Delete").click()
+    expect(dialog).to_contain_text("No webhooks yet")
+    assert not Webhook.objects.exists()
+
+
+def test_what_failed_is_counted_and_sent_again(settings_api: Page, live_server: Any) -> None:
+    page, dialog = settings_api, settings_api.get_by_role("dialog")
+    demo.seed()
+    hook = Webhook.objects.get(url="https://flow.zoho.example/calliyo")
+    busy_day(hook)
+    page.goto(
+        f"{live_server.url}/settings?tab=api&key={hook.api_key_id}&panel=webhooks&webhook={hook.pk}&do=deliveries"
+    )
+    dialog.get_by_text("The same as a table").click()
+    expect(dialog.get_by_role("region", name="as a table")).to_be_visible()
+    dialog.get_by_role("link", name="Resend what failed").click()
+    page.get_by_label("Everything that failed").select_option("ever")
+    page.get_by_role("button", name="Count").click()
+    expect(dialog).to_contain_text("1 event failed and did not arrive later.")
+    page.get_by_role("button", name="Resend 1 event").click()
+    expect(dialog).to_contain_text("1 delivery is queued.")
+
+
+def test_a_visitor_logs_in_and_out(page: Page, live_server: Any, console: list[str], priya: User) -> None:
+    page.goto(f"{live_server.url}/settings?tab=api&new=looker")
+    page.get_by_label("Username").fill("priya")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_text("Please enter the correct username and password")).to_be_visible()
+    page.get_by_label("Password").fill("correct horse")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_label("Name")).to_have_value("Internal Looker")
+    page.get_by_role("link", name="Cancel").click()
+    page.get_by_role("button", name="Priya Nair").click()
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("heading", name="You are logged out")).to_be_visible()

@@ -87,10 +87,10 @@ def test_limits_are_taken_away_again_and_scopes_widened_in_one_save(desk, key_wi
 @pytest.mark.parametrize(
     ("field", "typed", "reason"),
     [
-        ("rate_limit", "-1", "greater than or equal to 0"),
-        ("rate_limit", "1000001", "less than or equal to 1000000"),
-        ("rate_limit", "many", "whole number"),
-        ("rate_limit", "9" * 400, "less than or equal to"),
+        ("rate_limit", "-1", "Write a number from 0 to 1,000,000, or nothing."),
+        ("rate_limit", "1000001", "Write a number from 0 to 1,000,000"),
+        ("rate_limit", "many", "Write a number from 0"),
+        ("rate_limit", "9" * 400, "Write a number from 0"),
         ("allowed_addresses", "203.0.113.7/24", "is not an address or network"),
         ("allowed_addresses", "example.com", "is not an address or network"),
         ("allowed_addresses", "<b>", "is not an address or network"),

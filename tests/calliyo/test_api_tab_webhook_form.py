@@ -97,9 +97,9 @@ def test_saved_values_are_hidden_and_stay_while_the_form_says_so(desk, webhook):
         ({"headers": "X-New: (hidden)"}, "headers", "Type the value of X-New."),
         ({"headers": "\n".join(f"X-{n}: 1" for n in range(11))}, "headers", "At most 10 headers"),
         ({"headers": "X-A: caf\u00e9"}, "headers", "plain ASCII"),
-        ({"rate_limit": "0"}, "rate_limit", "greater than or equal to 1"),
-        ({"rate_limit": "many"}, "rate_limit", "Write a number, or nothing for no limit."),
-        ({"rate_limit": "9" * 30}, "rate_limit", "less than or equal to"),
+        ({"rate_limit": "0"}, "rate_limit", "Write a number from 1 to 1,000,000, or nothing."),
+        ({"rate_limit": "many"}, "rate_limit", "Write a number from 1"),
+        ({"rate_limit": "9" * 30}, "rate_limit", "Write a number from 1"),
     ],
 )
 def test_what_cannot_be_is_refused_at_its_field_and_nothing_typed_is_lost(

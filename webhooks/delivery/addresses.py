@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import TypeAlias
 
 import idna
+from django.utils.translation import gettext
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -77,14 +78,21 @@ class Reach:
         plain = plain_form(address)
         carried = carried_ipv4(plain)
         if plain in _METADATA or not _METADATA.isdisjoint(carried):
-            return f"{address} is a cloud metadata address"
+            return gettext("%(address)s is a cloud metadata address") % {"address": address}
         if any(self._is_own_address(each, port) for each in (plain, *carried)):
-            return f"port {port} of {address} is one of Calliyo's own services"
+            return gettext("port %(port)d of %(address)s is one of Calliyo's own services") % {
+                "port": port,
+                "address": address,
+            }
         if self.in_allowed_network(plain):
             return None
         if plain_http:
-            return f"plain http is for allowed networks only, and {address} is in none"
-        return None if is_public(plain) else f"{address} is not a public address"
+            return gettext("plain http is for allowed networks only, and %(address)s is in none") % {
+                "address": address
+            }
+        if is_public(plain):
+            return None
+        return gettext("%(address)s is not a public address") % {"address": address}
 
     def own_hosts(self, port: int) -> list[str]:
         """The hosts of Calliyo's own services on this port: names, and literal addresses."""

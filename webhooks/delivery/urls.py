@@ -6,6 +6,7 @@ from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
 import idna
+from django.utils.translation import gettext
 
 from calliyo.errors import DomainError
 from webhooks.delivery.addresses import Reach, literal_address
@@ -49,24 +50,24 @@ class Endpoint:
 def parse_url(url: str, reach: Reach) -> Endpoint:
     """The endpoint that `url` names; raises `InvalidUrl` with the reason in words."""
     if len(url) > MAX_LENGTH:
-        raise InvalidUrl(f"A URL has at most {MAX_LENGTH} characters.")
+        raise InvalidUrl(gettext("A URL has at most %(most)d characters.") % {"most": MAX_LENGTH})
     if "\\" in url or not url.isprintable() or any(character.isspace() for character in url):
-        raise InvalidUrl("A URL holds no spaces, backslashes or control characters.")
+        raise InvalidUrl(gettext("A URL holds no spaces, backslashes or control characters."))
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise InvalidUrl("This is not a URL: its host or port can't be read.") from error
+        raise InvalidUrl(gettext("This is not a URL: its host or port can't be read.")) from error
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise InvalidUrl("A URL begins with https:// and a host, as in https://example.com/hooks.")
+        raise InvalidUrl(gettext("A URL begins with https:// and a host, as in https://example.com/hooks."))
     if "@" in parts.netloc:
-        raise InvalidUrl("A URL holds no user name or password; send a header instead.")
+        raise InvalidUrl(gettext("A URL holds no user name or password; send a header instead."))
     if not _NETLOC.fullmatch(parts.netloc):
-        raise InvalidUrl("This is not a URL: its host or port can't be read.")
+        raise InvalidUrl(gettext("This is not a URL: its host or port can't be read."))
     if parts.fragment or url.endswith("#"):
-        raise InvalidUrl("A URL holds no # part: it would never be sent.")
+        raise InvalidUrl(gettext("A URL holds no # part: it would never be sent."))
     if port == 0:
-        raise InvalidUrl("Port 0 is not a port.")
+        raise InvalidUrl(gettext("Port 0 is not a port."))
     host = _checked_host(parts.hostname, reach, bracketed=parts.netloc.startswith("["))
     endpoint = Endpoint(parts.scheme, host, port or _PORTS[parts.scheme], _target(parts.path, parts.query))
     _check_reach(endpoint, reach)
@@ -80,16 +81,18 @@ def _target(path: str, query: str) -> str:
 
 def _checked_host(host: str, reach: Reach, *, bracketed: bool) -> str:
     if _UNICODE_DOTS.search(host) or host.endswith("."):
-        raise InvalidUrl("The host is written with plain dots, and none at its end.")
+        raise InvalidUrl(gettext("The host is written with plain dots, and none at its end."))
     if bracketed or ":" in host:
         address = literal_address(host)
         if "%" in host or address is None or address.version != 6:
-            raise InvalidUrl("What is in the brackets is not an IPv6 address.")
+            raise InvalidUrl(gettext("What is in the brackets is not an IPv6 address."))
         return str(address)
     if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", host.rpartition(".")[2]):
         # Octal, hexadecimal and short forms mean different addresses to different programs.
         if literal_address(host) is None:
-            raise InvalidUrl("An IPv4 address is written as four decimal numbers, as in 203.0.113.7.")
+            raise InvalidUrl(
+                gettext("An IPv4 address is written as four decimal numbers, as in 203.0.113.7.")
+            )
         return host
     return _checked_name(host, reach)
 
@@ -98,21 +101,24 @@ def _checked_name(host: str, reach: Reach) -> str:
     try:
         name = idna.encode(host, strict=True, std3_rules=True).decode("ascii").lower()
     except (idna.IDNAError, UnicodeError) as error:
-        raise InvalidUrl("The host name is not valid.") from error
+        raise InvalidUrl(gettext("The host name is not valid.")) from error
     is_private = "." not in name or any(name == end or name.endswith(f".{end}") for end in _PRIVATE_SUFFIXES)
     if is_private and not reach.allowed:
-        raise InvalidUrl(f"{name} is a name inside a private network, and no private network is allowed.")
+        raise InvalidUrl(
+            gettext("%(name)s is a name inside a private network, and no private network is allowed.")
+            % {"name": name}
+        )
     return name
 
 
 def _check_reach(endpoint: Endpoint, reach: Reach) -> None:
     if reach.is_own(endpoint.host, endpoint.port):
-        raise InvalidUrl("This is the address of one of Calliyo's own services.")
+        raise InvalidUrl(gettext("This is the address of one of Calliyo's own services."))
     address = literal_address(endpoint.host)
     plain_http = endpoint.scheme == "http"
     if address is not None:
         refusal = reach.refusal(address, endpoint.port, plain_http=plain_http)
         if refusal:
-            raise InvalidUrl(f"This URL is not allowed: {refusal}.")
+            raise InvalidUrl(gettext("This URL is not allowed: %(reason)s.") % {"reason": refusal})
     elif plain_http and not reach.allowed:
-        raise InvalidUrl("A URL begins with https://; plain http is for allowed networks only.")
+        raise InvalidUrl(gettext("A URL begins with https://; plain http is for allowed networks only."))

@@ -15,7 +15,14 @@ from apikeys.scopes import in_order
 from apikeys.throttling import DEFAULT_RATE
 from apikeys.validation import MAX_RATE_LIMIT, checked_addresses, checked_origins
 from calliyo.errors import DomainError
-from calliyo.pages.api_tab.forms import KEEP, SCOPE_CHOICES, ExpiryForm, add_domain_error, end_in_words
+from calliyo.pages.api_tab.forms import (
+    KEEP,
+    SCOPE_CHOICES,
+    ExpiryForm,
+    add_domain_error,
+    end_in_words,
+    number_errors,
+)
 
 LIMITS = ("expires", "expires_on", "rate_limit", "allowed_addresses", "allowed_origins", "manage_webhooks")
 
@@ -56,6 +63,7 @@ class ConfigForm(ExpiryForm):
         required=False,
         min_value=0,
         max_value=MAX_RATE_LIMIT,
+        error_messages=number_errors(_("Write a number from 0 to {most}, or nothing."), MAX_RATE_LIMIT),
         help_text=format_lazy(_("Empty: {default}, as for every key. 0: no limit."), default=DEFAULT_RATE),
     )
     allowed_addresses = LinesField(

@@ -24,7 +24,10 @@ class Tile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """The last day of one webhook. `gave_up` says how many deliveries had their last attempt in it, if any."""
+    """The last day of one webhook: no tiles where nothing happened and nothing waits.
+
+    `gave_up` says how many deliveries had their last attempt in it, if any.
+    """
 
     tiles: list[Tile]
     plot: Plot | None
@@ -51,4 +54,6 @@ def _day(day: LastDay, waiting: int) -> Day:
         Tile(number=duration_words(whole.median_ms) or "—", words=gettext("median")),
         Tile(number=duration_words(whole.p95_ms) or "—", words=gettext("p95")),
     ]
-    return Day(tiles=tiles, plot=plot_of(day), gave_up=gave_up if whole.gave_up else "")
+    plot = plot_of(day)
+    is_quiet = plot is None and not waiting
+    return Day(tiles=[] if is_quiet else tiles, plot=plot, gave_up=gave_up if whole.gave_up else "")

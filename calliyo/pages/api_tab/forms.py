@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -21,6 +22,12 @@ SCOPE_CHOICES = [(scope.value, scope.value) for scope in Scope]
 def add_domain_error(form: forms.BaseForm, error: DomainError) -> None:
     """Ties a refusal to the field that it names; one that names none goes to the head of the form."""
     form.add_error(error.field if error.field in form.fields else None, error.detail)
+
+
+def number_errors(words: Any, most: int) -> dict[str, Any]:
+    """One sentence for all that can be wrong with a number; `{most}` in it is the largest one."""
+    told = format_lazy(words, most=f"{most:,}")
+    return dict.fromkeys(("invalid", "min_value", "max_value"), told)
 
 
 class PlainForm(forms.Form):

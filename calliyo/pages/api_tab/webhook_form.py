@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from apikeys.models import APIKey
 from apikeys.scopes import Scope, in_order
 from calliyo.errors import DomainError
-from calliyo.pages.api_tab.forms import PlainForm
+from calliyo.pages.api_tab.forms import PlainForm, number_errors
 from calliyo.pages.api_tab.health import events_without_scope
 from calliyo.pages.api_tab.webhook_changes import as_text, picture
 from calliyo.pages.api_tab.webhook_headers import header_names, headers_shown, headers_typed
@@ -97,7 +97,7 @@ class WebhookForm(PlainForm):
         min_value=1,
         max_value=MAX_RATE_LIMIT,
         help_text=_("What comes faster waits its turn. Empty: no limit."),
-        error_messages={"invalid": _("Write a number, or nothing for no limit.")},
+        error_messages=number_errors(_("Write a number from 1 to {most}, or nothing."), MAX_RATE_LIMIT),
     )
     headers = forms.CharField(
         label=_("Headers that are sent along"),

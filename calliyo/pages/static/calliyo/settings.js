@@ -92,10 +92,8 @@ for (const form of document.querySelectorAll("form[method=post]:not([hx-post])")
         leavingIsFine = true;
         const button = event.submitter;
         button?.setAttribute("aria-disabled", "true");
-        if (button?.dataset.busy) {
-            button.textContent = button.dataset.busy;
-            announce(button.dataset.busy);
-        }
+        if (button?.dataset.busy) button.textContent = button.dataset.busy;
+        announce(button?.dataset.busy ?? document.querySelector("[data-working]").dataset.working);
     });
 }
 function allowAgain(form) {
