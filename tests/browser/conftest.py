@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
 from calliyo.settings import BASE_DIR
 from leads.models import Role, User
@@ -29,6 +29,8 @@ CHROMIUM = [
 # What Chromium remarks on Django's own form for users, where nothing is wrong.
 HINTS = ("[DOM] Input elements should have autocomplete", "Autofocus processing was blocked")
 AXE_LOOKS_AT = (320, 1280)  # what lies between them differs in nothing that it judges
+# A machine that is busy is no fault of a page.
+expect.set_options(timeout=20_000)
 SCREENSHOTS = BASE_DIR / ".data" / "screenshots"
 
 
