@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, nullcontext
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
@@ -39,6 +40,7 @@ from bench.baseline.models import PlainDelivery, make_tables
 from bench.processes import cpu_seconds, database_server, process, workers
 from bench.timing import Figure, interleaved, ratios
 from tests.servers import free_port
+from webhooks.delivery.clock import ClockReading
 from webhooks.delivery.target import Target
 from webhooks.models import Ordering, Webhook
 from webhooks.secrets import generate_secret
@@ -69,6 +71,7 @@ def session_loop(address: str, secret: str) -> float:
         headers={},
         ordering=Ordering.NONE,
         scopes=frozenset(),
+        clock=ClockReading(datetime.now(UTC)),
     )
     bodies = [payload(number).encode() for number in range(LOOP)]
     with requests.Session() as session:

@@ -1,6 +1,7 @@
-"""The database's clock is stepped under real workers: nothing is lost, stuck, out of order, or sent twice for it.
+"""A clock is stepped under real workers: nothing is lost, stuck, out of order, or sent twice for it.
 
-Steps are made in the database alone: a `clock_timestamp()` of the tests' own stands before PostgreSQL's in the path.
+The database's: a `clock_timestamp()` of the tests' own stands before PostgreSQL's in the path, and nobody else's is
+touched. A worker's own: `stepped_worker`, and the database's stays right.
 """
 
 import time
@@ -9,12 +10,15 @@ from contextlib import contextmanager
 
 import pytest
 from django.db import connection
+from standardwebhooks.webhooks import Webhook as Verifier
 
-from tests.processes import Answer, Received, wait_until
+from tests.processes import Answer, Received, environment_of_processes, start_process, stop_all, wait_until
+from tests.servers import free_port
 from tests.services.breaking import SOON, Writers, assert_all_arrived, changing, nothing_waits
-from tests.webhooks.engines import new_lead, new_webhook
+from tests.webhooks.engines import new_key, new_lead, new_webhook
 from webhooks.delivery.clock import database_now
 from webhooks.models import Attempt, Delivery, EndpointState
+from webhooks.operations import reveal_secret
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
 
@@ -111,6 +115,72 @@ def test_a_clock_that_is_set_back_keeps_nobody_waiting_for_a_dead_workers_lease_
         wait_until(nothing_waits, seconds=15)
         assert_all_arrived(receiver, webhooks=[webhook])
         heir.stop()
+
+
+@pytest.fixture
+def start_stepped_worker(tmp_path):
+    """Starts a worker whose own clock is off by what is written into the file that is given back with it."""
+    running = []
+
+    def start(seconds: float, **environment: str):
+        clock = tmp_path / "clock"
+        clock.write_text(str(seconds))
+        worker = start_process(
+            "celery", "--app", "tests.services.stepped_worker", "worker", "--concurrency", "1",
+            "--without-gossip", "--without-mingle", "--hostname", f"stepped-{free_port()}@test",
+            log=tmp_path / "stepped.log",
+            environment=environment_of_processes(CALLIYO_TESTS_CLOCK=str(clock), **environment),
+        )  # fmt: skip
+        running.append(worker)
+        worker.wait_for_output("worker.ready")
+        return worker, clock
+
+    yield start
+    stop_all(running)
+
+
+def test_a_worker_whose_own_clock_is_stepped_to_and_fro_loses_nothing_and_sends_nothing_twice(
+    start_worker, start_stepped_worker, receiver
+):
+    """Beside one whose clock is right. What receivers and the log are told of time is the database's."""
+    webhook = new_webhook(receiver.url, secret="generate")
+    other = new_webhook(f"{receiver.url}/other", key=new_key("Looker"))
+    receiver.answer_by(lambda _: Answer(status=500 if len(receiver.requests) % 9 == 0 else 200))
+    leads = [new_lead(number) for number in range(6)]
+    stepped, clock = start_stepped_worker(0, CALLIYO_WEBHOOK_RETRY_SCHEDULE=SOON)
+    workers = [stepped, start_worker(CALLIYO_WEBHOOK_RETRY_SCHEDULE=SOON)]
+    writers = Writers(changing(leads, 1), changing(leads, 2))
+    for seconds in (HOUR, -HOUR, 5.0, -HOUR, HOUR):
+        time.sleep(2.5)
+        clock.write_text(str(seconds))
+    time.sleep(2.5)
+    writers.stop()
+    arrived = assert_all_arrived(receiver, webhooks=[webhook, other])
+    assert [worker.popen.poll() for worker in workers] == [None, None]
+    failed = Attempt.objects.exclude(error="").count()
+    # Leases go by the database's clock: none is lost, so nothing comes again that had not failed.
+    assert failed > 0 and len(arrived.requests) - len(arrived.by_delivery) == failed
+    assert EndpointState.objects.filter(taken_from="").count() == 2
+
+
+def test_a_worker_whose_own_clock_is_an_hour_off_signs_and_logs_by_the_databases(
+    start_stepped_worker, receiver
+):
+    webhook = new_webhook(receiver.url, secret="generate")
+    worker, clock = start_stepped_worker(HOUR)
+    for number, seconds in enumerate((HOUR, -HOUR), start=1):
+        clock.write_text(str(seconds))
+        time.sleep(0.5)
+        worker_was_off = database_now()
+        new_lead(number)
+        # A wake-up may seem to have expired: the sweep finds what it was for.
+        received = receiver.wait_for(number, seconds=10)[-1]
+        assert abs(int(received.headers["webhook-timestamp"]) - received.at) < 3
+        Verifier(reveal_secret(webhook)).verify(received.body, received.headers)  # within five minutes
+        wait_until(nothing_waits)
+        logged = Attempt.objects.latest("pk")
+        assert worker_was_off <= logged.started_at <= database_now()
+    worker.stop()
 
 
 def _is_third(received: Received) -> bool:

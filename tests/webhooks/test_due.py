@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.webhooks.engines import new_key, new_webhook
+from webhooks.delivery.clock import ClockReading
 from webhooks.delivery.due import Due, Wish, due_deliveries
 from webhooks.delivery.lease import Lease
 from webhooks.delivery.probe import Probe
@@ -60,6 +61,7 @@ def wish(webhook: Webhook, ordering: Ordering, **more: object) -> Wish:
         headers={},
         ordering=ordering,
         scopes=frozenset(),
+        clock=ClockReading(NOW),
     )
     return Wish(target=target, lease=Lease(webhook.pk, 1, 0), **{"limit": 100, **more})  # type: ignore[arg-type]
 

@@ -1,6 +1,7 @@
 """The database's clock: leases and due times go by it, whatever the machines' own clocks say."""
 
 import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection
@@ -15,6 +16,21 @@ def database_now() -> datetime:
         return whole_milliseconds(datetime.now(UTC))
     [(now,)] = fetch("SELECT clock_timestamp()", ())
     return whole_milliseconds(now)
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """The database's clock as it was read just now; it goes on by this process's monotonic clock.
+
+    For what is stamped without asking the database: a machine whose own clock is wrong must not sign with its time.
+    """
+
+    at: datetime
+    read: float = field(default_factory=time.monotonic)
+
+    def now(self) -> datetime:
+        """What it shows by now."""
+        return self.at + timedelta(seconds=time.monotonic() - self.read)
 
 
 def database_clock_in(seconds: float) -> str:

@@ -5,7 +5,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
 from webhooks.delivery.claim import Parcel
 from webhooks.delivery.failures import Failure, FailureCode
@@ -92,7 +91,7 @@ class Run:
                 failed_lanes.add(parcel.lane)
 
     def _attempted(self, parcel: Parcel, sender: Sender, turn: Turn) -> Outcome:
-        started_at = datetime.now(UTC)
+        started_at = self.target.clock.now()
         before = time.monotonic()
         headers: dict[str, str] = {}
         try:

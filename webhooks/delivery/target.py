@@ -1,6 +1,5 @@
 """Where a webhook's deliveries go and how they are dressed: read anew for each batch."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,6 +7,7 @@ from datetime import datetime
 import orjson
 
 from webhooks import secrets
+from webhooks.delivery.clock import ClockReading
 from webhooks.models import Ordering, Webhook
 from webhooks.rotation import earlier_secrets
 from webhooks.signing import STANDARD_ID, STANDARD_TIMESTAMP, signature_headers
@@ -35,12 +35,13 @@ class Target:
     headers: Mapping[str, str] = field(repr=False)
     ordering: Ordering
     scopes: frozenset[str]
+    clock: ClockReading
 
     def request_headers(
         self, *, event_type: str, message_id: str, delivery: str, sequence: int | None, body: bytes
     ) -> dict[str, str]:
         """All headers of one attempt that is made now."""
-        timestamp = int(time.time())
+        timestamp = int(self.clock.now().timestamp())
         headers = {
             **self.headers,
             "Content-Type": "application/json",
@@ -68,7 +69,7 @@ def opened_headers(stored: str) -> dict[str, str]:
 
 
 def target_of(webhook: Webhook, now: datetime) -> Target:
-    """The target of `webhook`, whose key is loaded; raises `UndecryptableSecret`."""
+    """The target of `webhook`, whose key is loaded; `now` is the database's. Raises `UndecryptableSecret`."""
     stored = [webhook.secret, *(each.stored for each in earlier_secrets(webhook, now))]
     return Target(
         webhook_id=webhook.pk,
@@ -78,4 +79,5 @@ def target_of(webhook: Webhook, now: datetime) -> Target:
         headers=opened_headers(webhook.headers),
         ordering=Ordering(webhook.ordering),
         scopes=frozenset(webhook.api_key.scopes),
+        clock=ClockReading(now),
     )
