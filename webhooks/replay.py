@@ -26,7 +26,7 @@ from webhooks.delivery.sequence import give_positions, number_deliveries
 from webhooks.feed.place import uid_of
 from webhooks.missed import missed_events, subscribed_events
 from webhooks.models import Delivery, DeliveryCause, DeliveryState, EndpointState, Event, ResendCause, Webhook
-from webhooks.validation import MissingEventScope
+from webhooks.validation import missing_scope
 
 BATCH: Final = 1000
 
@@ -232,13 +232,7 @@ def _allowed(webhook: Webhook) -> list[str]:
 
 def _check_scopes(webhook: Webhook, types: Iterable[str]) -> None:
     if hidden := sorted(set(types) - set(_allowed(webhook))):
-        scope = needed_scope(EventType(hidden[0]))
-        raise MissingEventScope(
-            gettext("%(event)s needs the scope %(scope)s, which this API key does not have.")
-            % {"event": hidden[0], "scope": scope},
-            event=hidden[0],
-            scope=scope,
-        )
+        raise missing_scope(EventType(hidden[0]))
 
 
 def _is_off() -> WebhookIsOff:

@@ -59,15 +59,16 @@ def what_failed(webhook: Webhook, since: datetime) -> Failed:
     return Failed(since=since, up_to=up_to, count=count)
 
 
-def resend(choice: replay.Choice, *, events: int, longest: float = 0.0) -> int:
+def resend(choice: replay.Choice, *, events: int, up_to: int | None = None, longest: float = 0.0) -> int:
     """Sends it again: how many events are queued now, or will be. `events`: what was counted just now.
 
+    `up_to`: of what failed, the last delivery that was there when it was counted; now, unless said.
     `longest`: for so many seconds this call itself works on what is too much to be done at once. Raises `WebhookIsOff`,
     and `AlreadyResending` where many are asked for while others are still on their way into the queue.
     """
     if events <= AT_ONCE or choice.what not in _BULK:
         return replay.replay(choice)
-    order = _order(choice, up_to=_newest(choice), events=events)
+    order = _order(choice, up_to=_newest(choice) if up_to is None else up_to, events=events)
     if longest:
         carry_on([order.pk], longest=longest)
     return events
@@ -76,12 +77,7 @@ def resend(choice: replay.Choice, *, events: int, longest: float = 0.0) -> int:
 def resend_failed(webhook: Webhook, *, since: datetime, up_to: int) -> int:
     """As `resend`, of what `what_failed` has counted; for a person, who waits a moment to see it begin."""
     choice = replay.failed(webhook, since=since, up_to=up_to)
-    events = replay.count(choice).events
-    if events <= AT_ONCE:
-        return replay.replay(choice)
-    order = _order(choice, up_to=up_to, events=events)
-    carry_on([order.pk], longest=LONGEST_AT_ONCE)
-    return events
+    return resend(choice, events=replay.count(choice).events, up_to=up_to, longest=LONGEST_AT_ONCE)
 
 
 def running_order(webhook_id: int) -> ResendOrder | None:

@@ -71,15 +71,20 @@ def checked_events(events: Iterable[str], api_key: APIKey) -> list[str]:
         raise InvalidSubscription(gettext("A webhook needs at least one event."), field="events")
     chosen = [event for event in EventType if event in names]
     for event in chosen:
-        scope = needed_scope(event)
-        if scope not in api_key.scopes:
-            raise MissingEventScope(
-                gettext("%(event)s needs the scope %(scope)s, which this API key does not have.")
-                % {"event": event, "scope": scope},
-                event=event.value,
-                scope=scope,
-            )
+        if needed_scope(event) not in api_key.scopes:
+            raise missing_scope(event)
     return [event.value for event in chosen]
+
+
+def missing_scope(event: EventType) -> MissingEventScope:
+    """What is raised for an event that a key may not hear of."""
+    scope = needed_scope(event)
+    return MissingEventScope(
+        gettext("%(event)s needs the scope %(scope)s, which this API key does not have.")
+        % {"event": event, "scope": scope},
+        event=event.value,
+        scope=scope,
+    )
 
 
 def checked_secret(secret: str | None) -> str | None:

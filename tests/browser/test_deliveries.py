@@ -90,9 +90,8 @@ def test_nothing_is_asked_for_while_the_tab_is_hidden(
     page.evaluate("Object.defineProperty(document, 'hidden', {configurable: true, get: () => true})")
     page.wait_for_timeout(6000)
     assert asked == []
-    with page.expect_request(
-        "**/deliveries?*", timeout=3000
-    ):  # at once, and not when its five seconds are over
+    # At once, and not when its five seconds are over.
+    with page.expect_request("**/deliveries?*", timeout=3000):
         page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
 
 
