@@ -8,16 +8,20 @@ from datetime import timedelta
 from functools import partial
 
 import factory
+import psycopg
 import pytest
 from django.db import connection
 from django.utils import timezone
 
+from calliyo.api.sync import Horizon
 from calliyo.unit_of_work import unit_of_work
 from leads.models import Lead, Tag
 from leads.operations.intake import update_lead
 from tests.clients import public_client
 from tests.copies import Copy
 from tests.leads.factories import LeadFactory
+from tests.processes import wait_until
+from tests.servers import postgresql
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PATIENCE = 20
@@ -281,3 +285,26 @@ def test_readers_beside_eight_writers_end_with_every_rows_last_state(client, liv
         assert len({row["source"] for row in everything.values()}) < len(everything), "one stamp for many"
         assert "never" not in {row["source"] for row in everything.values()}
         assert rounds > 3
+
+
+def test_autovacuum_does_not_hold_the_horizon_back():
+    """It takes an id to give back a table's end, and keeps that while it waits for the table, five seconds long."""
+    options = ("fsync=off", "autovacuum_naptime=1s", "autovacuum_vacuum_threshold=1")
+    with postgresql(*options) as url, psycopg.connect(url, autocommit=True) as reader:
+        reader.execute("CREATE TABLE emptied AS SELECT generate_series(1, 10000) AS id")
+        with psycopg.connect(url) as holder:
+            holder.execute("LOCK TABLE emptied IN ACCESS SHARE MODE")  # which needs no snapshot
+            reader.execute("DELETE FROM emptied")
+            since = wait_until(lambda: when_autovacuum_began(reader))
+            horizon = reader.execute(f"SELECT {Horizon().as_sql(None, connection)[0]}").fetchone()[0]
+            assert when_autovacuum_began(reader) == since
+            assert horizon > since
+
+
+def when_autovacuum_began(reader):
+    query = """
+        SELECT xact_start FROM pg_stat_activity
+        WHERE backend_type = 'autovacuum worker' AND backend_xid IS NOT NULL AND query LIKE '%emptied%'
+    """
+    row = reader.execute(query).fetchone()
+    return row and row[0]
