@@ -83,9 +83,14 @@ def _withhold(target: Target, deliveries: Sequence[Due], now: datetime) -> list[
             state=DeliveryState.WITHHELD,
             finished_at=now,
             next_attempt_at=None,
-            last_error=f"not sent: the API key no longer has the scope {scope}",
+            last_error=scope_lost(scope),
         )
     return allowed
+
+
+def scope_lost(scope: str) -> str:
+    """Why a delivery is withheld, as the log keeps it."""
+    return f"not sent: the API key no longer has the scope {scope}"
 
 
 def _fixed_bodies(

@@ -115,7 +115,7 @@ def plot_of(day: LastDay) -> Plot | None:
 def marks(
     most: float, words: Callable[[float], str], *, top: float, foot: float, whole: bool = False
 ) -> list[Label]:
-    """What an axis from 0 at `foot` to `most` at `top` is labelled with; `whole`: there are no halves of what it counts."""
+    """What an axis from 0 at `foot` to `most` at `top` is labelled with; `whole`: what it counts has no halves."""
     has_middle = most > 1 and not (whole and most % 2)
     return [
         Label(at=round(foot - (foot - top) * value / most, 2), text=words(value) if value else "0")
