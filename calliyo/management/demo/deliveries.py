@@ -20,9 +20,9 @@ from leads.models import Activity, Call
 from leads.pictures import Picture, read_leads
 from webhooks.body import body_for
 from webhooks.catalogue import EventType, needed_scope
-from webhooks.delivery.claim import scope_lost
 from webhooks.delivery.configured import configured_sender
 from webhooks.delivery.failures import Failure, failure_of, status_failure
+from webhooks.delivery.sentences import Sentence
 from webhooks.delivery.target import target_of
 from webhooks.facts import Fact
 from webhooks.last_day import HOUR, HOURS, Answered, count, quarter_of
@@ -73,7 +73,12 @@ def write_log(webhook: Webhook, phones: Sequence[str], *, now: datetime) -> int:
         delivery.sequence = number
         scope = needed_scope(EventType(delivery.type))
         if scope not in webhook.api_key.scopes:
-            _end(delivery, DeliveryState.WITHHELD, delivery.created_at, error=scope_lost(scope))
+            _end(
+                delivery,
+                DeliveryState.WITHHELD,
+                delivery.created_at,
+                error=Sentence.SCOPE_LOST.told(scope=scope),
+            )
         else:
             stories[delivery.pk] = _story(delivery, number, is_poisoned=delivery is poisoned)
             _settle(delivery, stories[delivery.pk])
