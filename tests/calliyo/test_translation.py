@@ -330,9 +330,7 @@ def test_no_word_of_an_answer_stays_english(desk, key, request, path, fields):
     assert untranslated(answer.content.decode()) == []
 
 
-@pytest.mark.parametrize(
-    "address", ["/admin/login/", "/admin/logout/", "/settings?tab=api", "/nothing-here", "/public/docs"]
-)
+@pytest.mark.parametrize("address", ["/admin/login/", "/admin/logout/", "/settings?tab=api", "/nothing-here"])
 def test_no_word_around_the_pages_stays_english(client, db, pseudo, address):
     client.force_login(User.objects.create_user("7", "7@example.com", "8", name="7", role=Role.AGENT))
     send = client.post if "logout" in address else client.get
@@ -345,6 +343,21 @@ def test_no_word_of_a_login_that_comes_between_stays_english(client, db, pseudo)
     page = client.post("/settings/api/keys", {"name": "7"}).content.decode()
     assert "⟦Your login has ended" in page
     assert untranslated(page) == []
+
+
+def own_words(template: str) -> list[str]:
+    """What of a template's own text goes around gettext."""
+    classes = r"\{% block (bodyclass|coltype) %\}.*?\{% endblock %\}"
+    template = re.sub(classes, "", template, flags=re.DOTALL)
+    told = r"\{% blocktranslate.*?\{% endblocktranslate %\}|\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}"
+    return untranslated(re.sub(told, "", template, flags=re.DOTALL))
+
+
+@pytest.mark.parametrize("template", sorted((BASE_DIR / "calliyo/pages/templates").rglob("*.html")), ids=str)
+def test_no_word_of_a_template_goes_around_gettext(template):
+    """The reference's too, whose content, the API's own description, is English as the API is."""
+    assert own_words(template.read_text()) == []
+    assert own_words("{% if a %}<p>{% translate 'b' %} Forgotten {{ c }}</p>{% endif %}") == ["Forgotten"]
 
 
 def bare_refusals(source: str, refusals: frozenset[str]) -> list[str]:
