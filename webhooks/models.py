@@ -154,6 +154,9 @@ class EndpointState(models.Model):
         help_text="the holder before, where it let the lease run out",
     )
     leased_until = MomentField(null=True)
+    asked_for = models.BooleanField(
+        default=False, db_default=False, help_text="another worker has nothing to do, and would serve it"
+    )
     last_sequence = models.BigIntegerField(default=0)
     health = models.CharField(
         max_length=7,

@@ -41,6 +41,7 @@ from webhooks.delivery.run import MAX_RUN_SECONDS, Run, RunThreads, split
 from webhooks.delivery.send import Sender
 from webhooks.delivery.sequence import give_positions, number_deliveries
 from webhooks.delivery.served import Served
+from webhooks.delivery.sharing import Leisure
 from webhooks.delivery.target import target_of
 from webhooks.models import OffReason, Webhook
 from webhooks.notices import tell_in_background
@@ -78,6 +79,7 @@ class Engine:
         self._off: dict[int, OffReason] = {}
         self._counts = Counts()
         self._clock = CheckedClock(schedule)
+        self._leisure = Leisure()
         self._unnumbered: set[int] = set()
         self._sweep_at = 0.0
         self._stopping = threading.Event()
@@ -140,8 +142,7 @@ class Engine:
         self._collect()
         if self._stopping.is_set():
             for served in self._served.values():
-                for run in served.runs:
-                    run.stop()
+                served.stop()
         else:
             wanted = self._wanted()
             try:
@@ -151,6 +152,8 @@ class Engine:
                 raise
             self._advance()
         self._release_idle()
+        if not self._stopping.is_set():
+            self._pokes.put_later(self._leisure.asked(self._holder, serving=bool(self._served)))
 
     def _on_their_way(self) -> bool:
         return bool(self._unrecorded) or any(served.runs for served in self._served.values())
@@ -173,6 +176,7 @@ class Engine:
                     served.runs.remove(run)
                     served.wanted = True
         if self._unrecorded:
+            self._leisure.busy()
             self._record()
         while self._off:
             self._turn_off(*self._off.popitem())  # should this fail, the next attempt brings it again
@@ -199,6 +203,8 @@ class Engine:
         self._off |= dict.fromkeys(recorded.gone, OffReason.GONE)
         for webhook_id, seconds in recorded.retries.items():
             self._look_again(webhook_id, seconds)
+        for webhook_id in recorded.asked_for.intersection(self._served):
+            self._served[webhook_id].hand_over()
         if recorded.stale:
             logger.warning(
                 "%d outcomes came under lost leases; their deliveries are sent again", recorded.stale
@@ -280,6 +286,9 @@ class Engine:
 
     def _wish(self, served: Served, webhook: Webhook, share: int, now: datetime) -> Wish | None:
         """What the webhook's endpoint may get now, by its health and its rate limit; None for nothing."""
+        if webhook.state.asked_for:
+            served.hand_over()
+            return None
         facts = facts_of(webhook.state)
         wait = facts.seconds_to_wait(now)
         if wait > 0:
