@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
@@ -22,6 +22,7 @@ from webhooks.delivery.clock_steps import CheckedClock
 from webhooks.delivery.counts import Counts
 from webhooks.delivery.due import Wish
 from webhooks.delivery.endpoint import facts_before_claim, facts_of
+from webhooks.delivery.faults import outlived
 from webhooks.delivery.health import asides_before
 from webhooks.delivery.lease import (
     RENEW_SECONDS,
@@ -111,32 +112,16 @@ class Engine:
             while not self._stopping.is_set() or self._on_their_way():
                 self._pokes.wait(self._until_next_turn())
                 self._guarded_turn()
-            self._guarded(self._release_idle)
-            self._guarded(self._counts.save)
+            outlived(self._release_idle)
+            outlived(self._counts.save)
             self._counts.tell()
         finally:
             self._ended.set()
             connection.close()
 
     def _guarded_turn(self) -> None:
-        if not self._guarded(self._turn):
+        if not outlived(self._turn):
             time.sleep(PAUSE_AFTER_FAULT)
-
-    def _guarded(self, step: Callable[[], None]) -> bool:
-        """Whether `step` was done; a database that is away is waited for, a fault of ours is told, neither ends us."""
-        try:
-            connection.close_if_unusable_or_obsolete()
-            step()
-        except (DatabaseError, InterfaceError) as error:
-            logger.warning(
-                "The engine lost its database and tries again: %s", str(error).strip() or repr(error)
-            )
-            connection.close()
-            return False
-        except Exception:
-            logger.exception("A fault in the engine; what it was about stays due")
-            return False
-        return True
 
     def _turn(self) -> None:
         self._collect()
@@ -389,7 +374,7 @@ class Engine:
     def _renew(self) -> None:
         try:
             while not self._ended.wait(RENEW_SECONDS):
-                self._guarded(self._renew_once)
+                outlived(self._renew_once)
         finally:
             connection.close()
 
