@@ -40,7 +40,7 @@ from webhooks.delivery.probe import next_probe
 from webhooks.delivery.record import Outcome, record, without_answer
 from webhooks.delivery.run import MAX_RUN_SECONDS, Run, RunThreads, split
 from webhooks.delivery.send import Sender
-from webhooks.delivery.sequence import give_positions, number_deliveries
+from webhooks.delivery.sequence import give_positions, number_first
 from webhooks.delivery.served import Served
 from webhooks.delivery.sharing import Leisure
 from webhooks.delivery.target import target_of
@@ -56,6 +56,8 @@ TICK_SECONDS = 0.02
 """While something is on its way, what has come back is recorded so often: few statements for many deliveries."""
 BATCH_OF_ALL = 2000
 """So many deliveries are read at once at most, for all that are ready: while they are sent, the next are read."""
+NUMBERED_A_TURN = 1000
+"""So many deliveries are numbered at once, or all of one webhook: sending begins with the first of many."""
 LEASES_A_TURN = 50
 """So many webhooks more are served with each turn: sending begins with the first of many, other workers get a share."""
 MAX_SERVED = 1000
@@ -81,7 +83,6 @@ class Engine:
         self._counts = Counts()
         self._clock = CheckedClock(schedule)
         self._leisure = Leisure()
-        self._unnumbered: set[int] = set()
         self._sweep_at = 0.0
         self._stopping = threading.Event()
         self._ended = threading.Event()
@@ -204,9 +205,8 @@ class Engine:
             now = self._clock.now()
             wanted.update(due_webhooks(now, take_over=self._clock.may_take_over()), self._served)
             self._counts.save()
-        self._unnumbered |= wanted
         for webhook_id in wanted & self._served.keys():
-            self._served[webhook_id].wanted = True
+            self._served[webhook_id].look_for_new()
         return wanted - self._served.keys()
 
     def _lease(self, wanted: set[int]) -> None:
@@ -230,14 +230,9 @@ class Engine:
         ready = [
             webhook_id for webhook_id, served in self._served.items() if served.wanted and served.room() > 0
         ]
+        ready = self._numbered(ready)
         if not ready:
             return
-        # Whatever is new was told by a poke or found by the sweep.
-        unnumbered = self._unnumbered.intersection(ready)
-        if unnumbered:
-            give_positions()
-            number_deliveries(unnumbered)
-            self._unnumbered -= unnumbered
         now = database_now()
         for webhook_id in ready:
             self._served[webhook_id].wanted = False
@@ -247,6 +242,18 @@ class Engine:
             for webhook_id in ready:
                 self._served[webhook_id].wanted = True
             raise
+
+    def _numbered(self, webhook_ids: list[int]) -> list[int]:
+        """Those of the webhooks whose new deliveries have their numbers; the turn of the others comes next."""
+        new_since = {webhook_id: self._served[webhook_id].new_since for webhook_id in webhook_ids}
+        since = {webhook_id: moment for webhook_id, moment in new_since.items() if moment is not None}
+        if not since:
+            return webhook_ids
+        give_positions()
+        left = number_first(sorted(since, key=since.__getitem__), about=NUMBERED_A_TURN)
+        for webhook_id in since.keys() - left:
+            self._served[webhook_id].new_since = None
+        return [webhook_id for webhook_id in webhook_ids if webhook_id not in left]
 
     def _wishes(self, webhook_ids: Sequence[int], now: datetime) -> list[Wish]:
         """What to claim for those of the webhooks that may be sent to."""
@@ -367,7 +374,6 @@ class Engine:
         with self._served_lock:
             for served in idle:
                 del self._served[served.lease.webhook_id]
-        self._unnumbered &= self._served.keys()
 
     # ── The thread that renews ──────────────────────────────────────────────────────────────────────────
 

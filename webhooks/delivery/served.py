@@ -1,5 +1,6 @@
 """A webhook that this engine serves: its lease, what is on its way, and how much more may be."""
 
+import time
 from dataclasses import dataclass, field
 
 from webhooks.delivery.gate import Gate
@@ -28,6 +29,8 @@ class Served:
     allowed_runs: int = 1
     slow: bool = False
     wanted: bool = True
+    new_since: float | None = field(default_factory=time.monotonic)
+    """When it was told that there may be deliveries without a number; a poke or the sweep tells it."""
     asked_for: bool = False
     """Another worker would serve it: what is under way ends, and then the lease is given back."""
     probed: int | None = None
@@ -57,6 +60,12 @@ class Served:
         goes_on = parcel.probe is not None and parcel.probe.goes_on and not outcome.result.succeeded
         self.probed = parcel.delivery_id if goes_on else None
         self.allowed_runs = runs_after(self.allowed_runs, outcome.answer())
+
+    def look_for_new(self) -> None:
+        """There may be more to do, and deliveries without a number."""
+        self.wanted = True
+        if self.new_since is None:
+            self.new_since = time.monotonic()
 
     def stop(self) -> None:
         """Begins no further request of what was read already."""
