@@ -1,6 +1,7 @@
 """A real browser on a live Calliyo. Whatever a test does, its console must stay empty."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
+from django.core.signals import request_finished, request_started
 from django.test import Client
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
@@ -59,6 +61,32 @@ def priya(transactional_db: None) -> User:
     return User.objects.create_user(
         "priya", "priya@example.com", "correct horse", name="Priya Nair", role=Role.COMPANY_ADMIN
     )
+
+
+@pytest.fixture(autouse=True)
+def all_answered(transactional_db: None) -> Iterator[None]:
+    """Lets the server end what the closed browser has left there, before the database is taken from it."""
+    changed, under_way = threading.Condition(), 0
+
+    def begun(**_: Any) -> None:
+        count(1)
+
+    def ended(**_: Any) -> None:
+        count(-1)
+
+    def count(by: int) -> None:
+        nonlocal under_way
+        with changed:
+            under_way += by
+            changed.notify_all()
+
+    request_started.connect(begun)
+    request_finished.connect(ended)
+    yield
+    with changed:
+        assert changed.wait_for(lambda: under_way <= 0, timeout=20), f"{under_way} requests never ended"
+    request_started.disconnect(begun)
+    request_finished.disconnect(ended)
 
 
 @pytest.fixture
