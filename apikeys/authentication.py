@@ -17,6 +17,7 @@ from apikeys import tokens
 from apikeys.callers import CALLED_BY, Caller
 from apikeys.models import APIKey
 from apikeys.origins import is_allowed_origin
+from apikeys.throttling import what_is_left
 from calliyo.actor import Actor, ActorType
 from calliyo.api.addresses import Address, client_address, is_within
 from calliyo.api.lists import Listing
@@ -52,10 +53,12 @@ class BearerAuthentication(BaseAuthentication):
             raise _unauthorized("key_inactive", "The API key is deactivated.")
         if key.allowed_addresses and not _is_allowed(client_address(request), key.allowed_addresses):
             detail = "This API key may not be used from this address."
-            raise Refusal(status=403, code="address_not_allowed", detail=detail)
+            left = what_is_left(request, key)
+            raise Refusal(status=403, code="address_not_allowed", detail=detail, headers=left)
         if not is_allowed_origin(request, key):
             detail = "This API key may not be used by web pages of this origin."
-            raise Refusal(status=403, code="origin_not_allowed", detail=detail)
+            left = what_is_left(request, key)
+            raise Refusal(status=403, code="origin_not_allowed", detail=detail, headers=left)
         if key.last_used_at is None or key.last_used_at <= now - LAST_USED_EVERY:
             _note_use(key, client_address(request))
         structlog.contextvars.bind_contextvars(api_key=key.pk)

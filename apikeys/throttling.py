@@ -20,6 +20,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from apikeys.callers import caller_of
+from apikeys.models import APIKey
 from apikeys.redis_client import redis_of
 from calliyo.api.addresses import client_address
 
@@ -180,15 +181,13 @@ class TokenBucketThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """Whether the key has enough left; the answer carries `RateLimit` either way."""
-        limits = _limits(request)
+        limits = _limits(request, caller_of(request).key)
         cost = view.rate_cost(request) if limits else 0
         for policy, bucket, limit in limits:
             level = BUCKETS.take(bucket, limit, cost)
             if level is None:
                 continue
-            for name, value in level.headers(limit, policy).items():
-                told = view.headers.get(name)
-                view.headers[name] = f"{value}, {told}" if told else value
+            _add(level.headers(limit, policy), view.headers)
             if not level.allowed:
                 self._wait = level.wait(limit, cost)
                 return False
@@ -199,9 +198,24 @@ class TokenBucketThrottle(BaseThrottle):
         return self._wait
 
 
-def _limits(request: Request) -> list[tuple[str, int | str, Limit]]:
+def what_is_left(request: Request, key: APIKey) -> dict[str, str]:
+    """`RateLimit` and its policies, and nothing is charged: whom a key keeps out must not use up what it has."""
+    headers: dict[str, str] = {}
+    for policy, bucket, limit in _limits(request, key):
+        level = BUCKETS.take(bucket, limit, 0)
+        if level is not None:
+            _add(level.headers(limit, policy), headers)
+    return headers
+
+
+def _add(headers: dict[str, str], told: dict[str, str]) -> None:
+    """Adds a policy's headers to those of the policies before it."""
+    for name, value in headers.items():
+        told[name] = f"{value}, {told[name]}" if name in told else value
+
+
+def _limits(request: Request, key: APIKey) -> list[tuple[str, int | str, Limit]]:
     """The policies that hold for this request, each with its bucket's name."""
-    key = caller_of(request).key
     rate = DEFAULT_RATE if key.rate_limit is None else key.rate_limit
     limits: list[tuple[str, int | str, Limit]] = [("default", key.pk, Limit(rate=rate))] if rate else []
     if key.allowed_origins:
