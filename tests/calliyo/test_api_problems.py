@@ -35,7 +35,9 @@ def test_an_unknown_address_under_public_is_a_problem():
     }
 
 
-@pytest.mark.parametrize("path", ["/public", "/public/", "/public/nothing", "/public/leads/1/x", "/public/%0A"])
+@pytest.mark.parametrize(
+    "path", ["/public", "/public/", "/public/nothing", "/public/leads/1/x", "/public/%0A"]
+)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "DELETE", "BREW"])
 def test_an_unknown_address_is_none_to_any_method_and_token(client_with, path, method):
     answer = client_with().request(method, path)
