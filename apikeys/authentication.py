@@ -30,6 +30,12 @@ log = structlog.get_logger(__name__)
 
 CHALLENGE: Final = 'Bearer realm="calliyo"'
 LAST_USED_EVERY: Final = timedelta(minutes=1)
+# What no request needs to know of its key is read only where it is asked for.
+_NOT_READ: Final = frozenset(
+    {
+        "created_by_type", "created_by_id", "created_by_name", "last_used_address", "version", "updated_at",
+    }
+)  # fmt: skip
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -87,7 +93,7 @@ def _key_with(digest: str, *, for_list: bool = False) -> tuple[APIKey | None, da
 
 @cache
 def _key_fields() -> list[str]:
-    return [field.attname for field in APIKey._meta.concrete_fields]
+    return [field.attname for field in APIKey._meta.concrete_fields if field.name not in _NOT_READ]
 
 
 @cache
