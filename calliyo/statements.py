@@ -69,7 +69,7 @@ class _InetTextLoader(InetBinaryLoader):
         return str(super().load(data))
 
 
-def fetch_once(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+def fetch_once(sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """The rows that the statement gives, planned for these very parameters."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
