@@ -33,7 +33,7 @@ _OF_LONGEST_DUE = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leads:
-    """Some leads, and whether there are no others."""
+    """Some leads, and whether there is nothing due for others."""
 
     ids: frozenset[int]
     complete: bool
@@ -42,23 +42,20 @@ class Leads:
 def looks(webhook_id: int, now: datetime, *, first: int) -> Iterator[Leads]:
     """Leads that something waits for, in ever wider looks; `first`: how many leads the first one takes in.
 
-    Ends with all of them, or all for which something is due, so that whoever goes on until he finds something starves
-    none. The leads of what is due for longest come first. But a single one that may not be sent now can have more
-    there than can be passed over; the walk counts it once. A walk in turn can pass more leads than there is due. So
-    both widen together, and the cost is that of the shorter way. Each walk begins anywhere: what it finds first is not
-    always the same.
+    Ends with all for which something is due, so that whoever goes on until he finds something starves none. Each look
+    takes in the leads of what is due for longest. But one lead that may not be sent now can have more there than can
+    be passed over; a walk counts it once. A walk in turn can pass more leads than there is due. So both widen
+    together, and the cost is that of the shorter way. As each walk begins anywhere, it does not always find the same.
     """
     most = first
     while True:
-        walked = walk(webhook_id, most)
-        if walked.complete:
-            yield walked
+        found = walk(webhook_id, most)
+        if not found.complete:
+            due = _of_longest_due(webhook_id, now, most * WIDER)
+            found = Leads(ids=found.ids | due.ids, complete=due.complete)
+        yield found
+        if found.complete:
             return
-        due = _of_longest_due(webhook_id, now, most * WIDER)
-        yield due
-        if due.complete:
-            return
-        yield walked
         most *= WIDER
 
 
