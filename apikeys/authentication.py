@@ -17,6 +17,7 @@ from apikeys import tokens
 from apikeys.callers import CALLED_BY, Caller
 from apikeys.models import APIKey
 from apikeys.origins import is_allowed_origin
+from apikeys.throttling import what_is_left
 from calliyo.actor import Actor, ActorType
 from calliyo.api.addresses import Address, client_address, is_within
 from calliyo.api.lists import Listing
@@ -29,6 +30,12 @@ log = structlog.get_logger(__name__)
 
 CHALLENGE: Final = 'Bearer realm="calliyo"'
 LAST_USED_EVERY: Final = timedelta(minutes=1)
+# What no request needs to know of its key is read only where it is asked for.
+_NOT_READ: Final = frozenset(
+    {
+        "created_by_type", "created_by_id", "created_by_name", "last_used_address", "version", "updated_at",
+    }
+)  # fmt: skip
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -52,10 +59,12 @@ class BearerAuthentication(BaseAuthentication):
             raise _unauthorized("key_inactive", "The API key is deactivated.")
         if key.allowed_addresses and not _is_allowed(client_address(request), key.allowed_addresses):
             detail = "This API key may not be used from this address."
-            raise Refusal(status=403, code="address_not_allowed", detail=detail)
+            left = what_is_left(request, key)
+            raise Refusal(status=403, code="address_not_allowed", detail=detail, headers=left)
         if not is_allowed_origin(request, key):
             detail = "This API key may not be used by web pages of this origin."
-            raise Refusal(status=403, code="origin_not_allowed", detail=detail)
+            left = what_is_left(request, key)
+            raise Refusal(status=403, code="origin_not_allowed", detail=detail, headers=left)
         if key.last_used_at is None or key.last_used_at <= now - LAST_USED_EVERY:
             _note_use(key, client_address(request))
         structlog.contextvars.bind_contextvars(api_key=key.pk)
@@ -84,7 +93,7 @@ def _key_with(digest: str, *, for_list: bool = False) -> tuple[APIKey | None, da
 
 @cache
 def _key_fields() -> list[str]:
-    return [field.attname for field in APIKey._meta.concrete_fields]
+    return [field.attname for field in APIKey._meta.concrete_fields if field.name not in _NOT_READ]
 
 
 @cache

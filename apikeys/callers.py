@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # permissions and checks are read before Django's models are
 
 # In a request's META: the number of the key whose token came with it, whether it was let in or not.
 CALLED_BY: Final = "calliyo.api_key"
+# There, too: as which resource the call is counted, where that is not the first part of its path.
+COUNTED_AS: Final = "calliyo.counted_as"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from apikeys import tally
-from apikeys.callers import CALLED_BY
+from apikeys.callers import CALLED_BY, COUNTED_AS
 from apikeys.models import CallResult, RefusedCall
 from apikeys.scopes import Access
 from calliyo.api.addresses import client_address
@@ -37,7 +37,7 @@ class CountCallsMiddleware:
             status = response.status_code
             tally.TALLY.count(
                 api_key_id,
-                request.path_info.split("/", 3)[2][:20],
+                request.META.get(COUNTED_AS) or request.path_info.split("/", 3)[2][:20],
                 Access.READ if request.method in _READING else Access.WRITE,
                 result_of(status),
                 None if status < 400 else _refused_call(api_key_id, request, response),

@@ -8,18 +8,21 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv6Address, ip_network
-from threading import Lock
+from threading import Lock, local
 from typing import Any, Final, Protocol
 
 import structlog
 from django.conf import settings
 from redis import Redis, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from apikeys.callers import caller_of
+from apikeys.models import APIKey
 from apikeys.redis_client import redis_of
 from calliyo.api.addresses import client_address
 
@@ -33,6 +36,8 @@ ADDRESS_RATE: Final = 30
 MANY: Final = 10_000  # buckets that are kept without a look through them
 # After a failure, how long nobody waits for Redis again: an outage costs one request its timeout, not all.
 REST_SECONDS: Final = 1.0
+# From so much left on, what a bucket says is awaited while the list is read: a flood soon ends that for its key.
+PLENTY: Final = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +79,12 @@ class Buckets(Protocol):
     def take(self, bucket: int | str, limit: Limit, cost: float) -> Level | None:
         """Takes `cost` from the bucket where it holds so much; None when the store does not answer."""
 
+    def has_plenty(self, bucket: int | str) -> bool:
+        """Whether the bucket held so much lately that what it says may be awaited beside other work."""
+
+    def charge(self, bucket: int | str, limit: Limit, cost: float) -> Callable[[], Level | None]:
+        """As `take`, but what is returned gives the level, once, in the same thread; until then nobody waits."""
+
 
 class LocalBuckets:
     """Buckets of this process, under one lock; for the embedded default, whose web is one process."""
@@ -100,6 +111,15 @@ class LocalBuckets:
                 self._forget_full_ones(now)
         return Level(allowed=allowed, left=level)
 
+    def has_plenty(self, bucket: int | str) -> bool:
+        """Never: nothing is waited for here."""
+        return False
+
+    def charge(self, bucket: int | str, limit: Limit, cost: float) -> Callable[[], Level | None]:
+        """Takes at once."""
+        level = self.take(bucket, limit, cost)
+        return lambda: level
+
     def clear(self) -> None:
         """Forgets what was used."""
         with self._lock:
@@ -113,54 +133,107 @@ class LocalBuckets:
         self._look_through_at = max(MANY, 2 * len(self._levels))
 
 
-class RedisBuckets:
-    """Buckets that all processes share. One script reads, refills and takes, by Redis's own clock."""
+class _Line(local):
+    """This thread's connection to Redis, and whether an answer is still on its way there."""
 
+    connection: Any = None
+    awaited = False
+
+
+class RedisBuckets:
+    """Buckets that all processes share. One script reads, refills and takes, by Redis's own clock.
+
+    A bucket is kept as the moment (µs) at which it will be full. Each thread keeps a connection of its own, and what
+    is sent goes there plainly: the client's pool and its way of scripts cost a request more than Redis does.
+    """
+
+    # By µs: what a request costs, and what is missing in an empty bucket.
     SCRIPT: Final = """
-        local rate, burst, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
         local clock = redis.call('TIME')
-        local now = clock[1] + clock[2] / 1000000
-        local kept = redis.call('HMGET', KEYS[1], 'level', 'at')
-        local level = tonumber(kept[1]) or burst
-        local passed = math.max(0, now - (tonumber(kept[2]) or now))
-        level = math.min(burst, level + passed * rate)
-        local allowed = level >= cost
-        if allowed then level = level - cost end
-        redis.call('HSET', KEYS[1], 'level', string.format('%.6f', level), 'at', string.format('%.6f', now))
-        redis.call('EXPIRE', KEYS[1], math.ceil(burst / rate) + 1)
-        return {allowed and 1 or 0, string.format('%.6f', level)}
+        local now = clock[1] * 1000000 + clock[2]
+        local cost, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+        local missing = (redis.call('GET', KEYS[1]) or now) - now
+        missing = math.min(math.max(missing, 0), most)
+        if missing + cost > most then return {0, math.ceil(missing)} end
+        missing = missing + cost
+        redis.call('SET', KEYS[1], string.format('%.0f', now + missing), 'PX', math.ceil(missing / 1000) + 1)
+        return {1, math.ceil(missing)}
     """
 
     def __init__(self, redis: "Redis", clock: Callable[[], float] = time.monotonic) -> None:
-        self._connections = redis.connection_pool
+        self._redis = redis
         self._script = redis.register_script(self.SCRIPT)
         self._clock = clock
         self._resting_until = 0.0
+        self._line = _Line()
+        self._left: dict[int | str, float] = {}
 
     def take(self, bucket: int | str, limit: Limit, cost: float) -> Level | None:
         """Takes `cost` from the bucket where it holds so much; None when Redis does not answer."""
-        if self._clock() < self._resting_until:
-            return None
-        cost = min(cost, limit.burst)
-        try:
-            allowed, left = self._run(f"calliyo:rate:{bucket}", limit.per_second, limit.burst, cost)
-        except RedisError as error:
-            self._resting_until = self._clock() + REST_SECONDS
-            log.warning("throttling.cache_down", error=str(error))
-            return None
-        return Level(allowed=bool(allowed), left=float(left))
+        return self.charge(bucket, limit, cost)()
 
-    def _run(self, key: str, *arguments: float) -> tuple[int, bytes]:
-        """What the script says; sent plainly, as the client's own way there costs each request more than the script."""
-        connection = self._connections.get_connection()
+    def has_plenty(self, bucket: int | str) -> bool:
+        """Whether this process saw at least `PLENTY` left there when it last asked."""
+        return self._left.get(bucket, 0) >= PLENTY
+
+    def charge(self, bucket: int | str, limit: Limit, cost: float) -> Callable[[], Level | None]:
+        """Sends what `take` sends; the level is read when what is returned is called."""
+        if self._clock() < self._resting_until:
+            return lambda: None
+        each = 1_000_000 / limit.per_second
+        arguments = (f"calliyo:bucket:{bucket}", min(cost, limit.burst) * each, limit.burst * each)
         try:
-            connection.send_command("EVALSHA", self._script.sha, 1, key, *arguments)  # type: ignore[no-untyped-call]
-            answer: tuple[int, bytes] = connection.read_response()
+            self._send(*arguments)
+        except RedisError as error:
+            self._rest(error)
+            return lambda: None
+        return partial(self._level, bucket, limit, each, arguments)
+
+    def _level(
+        self, bucket: int | str, limit: Limit, each: float, arguments: tuple[str, float, float]
+    ) -> Level | None:
+        try:
+            allowed, missing = self._answer(*arguments)
+        except RedisError as error:
+            self._rest(error)
+            return None
+        left = limit.burst - missing / each
+        if len(self._left) > MANY:
+            self._left.clear()
+        self._left[bucket] = left
+        return Level(allowed=bool(allowed), left=left)
+
+    def _send(self, key: str, cost: float, most: float) -> None:
+        line = self._line
+        if line.awaited:  # a request that broke off has left its answer there
+            self._hang_up()
+        if line.connection is None:
+            line.connection = self._redis.connection_pool.make_connection()
+        line.awaited = True
+        line.connection.send_command("EVALSHA", self._script.sha, 1, key, cost, most)
+
+    def _answer(self, *arguments: Any) -> tuple[int, int]:
+        try:
+            answer: tuple[int, int] = self._line.connection.read_response()
         except NoScriptError:  # a Redis that has started since
-            answer = self._script(keys=[key], args=arguments)
-        finally:
-            self._connections.release(connection)
+            answer = self._script(keys=arguments[:1], args=arguments[1:])
+        except RedisConnectionError:  # kept too long: Redis has hung up meanwhile
+            self._hang_up()
+            self._send(*arguments)
+            answer = self._line.connection.read_response()
+        self._line.awaited = False
         return answer
+
+    def _rest(self, error: RedisError) -> None:
+        self._hang_up()
+        self._resting_until = self._clock() + REST_SECONDS
+        log.warning("throttling.cache_down", error=str(error))
+
+    def _hang_up(self) -> None:
+        line = self._line
+        if line.connection is not None:
+            line.connection.disconnect()
+        line.connection, line.awaited = None, False
 
 
 def buckets_for(cache: dict[str, Any]) -> Buckets:
@@ -180,28 +253,56 @@ class TokenBucketThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """Whether the key has enough left; the answer carries `RateLimit` either way."""
-        limits = _limits(request)
+        limits = _limits(request, caller_of(request).key)
         cost = view.rate_cost(request) if limits else 0
+        if len(limits) == 1 and view.reads_ahead(request) and BUCKETS.has_plenty(limits[0][1]):
+            policy, bucket, limit = limits[0]
+            level_of = BUCKETS.charge(bucket, limit, cost)
+            view.awaited = lambda: self._settle(request, view, policy, limit, cost, level_of())
+            return True
         for policy, bucket, limit in limits:
             level = BUCKETS.take(bucket, limit, cost)
             if level is None:
                 continue
-            for name, value in level.headers(limit, policy).items():
-                told = view.headers.get(name)
-                view.headers[name] = f"{value}, {told}" if told else value
+            _add(level.headers(limit, policy), view.headers)
             if not level.allowed:
                 self._wait = level.wait(limit, cost)
                 return False
         return True
+
+    def _settle(
+        self, request: Request, view: Any, policy: str, limit: Limit, cost: float, level: Level | None
+    ) -> None:
+        """What was not waited for: the headers, or the refusal."""
+        if level is None:
+            return
+        _add(level.headers(limit, policy), view.headers)
+        if not level.allowed:
+            view.throttled(request, level.wait(limit, cost))
 
     def wait(self) -> float | None:
         """Seconds for `Retry-After`."""
         return self._wait
 
 
-def _limits(request: Request) -> list[tuple[str, int | str, Limit]]:
+def what_is_left(request: Request, key: APIKey) -> dict[str, str]:
+    """`RateLimit` and its policies, and nothing is charged: whom a key keeps out must not use up what it has."""
+    headers: dict[str, str] = {}
+    for policy, bucket, limit in _limits(request, key):
+        level = BUCKETS.take(bucket, limit, 0)
+        if level is not None:
+            _add(level.headers(limit, policy), headers)
+    return headers
+
+
+def _add(headers: dict[str, str], told: dict[str, str]) -> None:
+    """Adds a policy's headers to those of the policies before it."""
+    for name, value in headers.items():
+        told[name] = f"{value}, {told[name]}" if name in told else value
+
+
+def _limits(request: Request, key: APIKey) -> list[tuple[str, int | str, Limit]]:
     """The policies that hold for this request, each with its bucket's name."""
-    key = caller_of(request).key
     rate = DEFAULT_RATE if key.rate_limit is None else key.rate_limit
     limits: list[tuple[str, int | str, Limit]] = [("default", key.pk, Limit(rate=rate))] if rate else []
     if key.allowed_origins:

@@ -1,5 +1,6 @@
 """What a key may hold: each check gives the value as it is kept, or raises the error for its field."""
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from ipaddress import ip_network
@@ -14,17 +15,25 @@ from apikeys.scopes import in_order
 
 NAME_LENGTH: Final = 100
 MAX_RATE_LIMIT: Final = 1_000_000
+# Emoji of several parts, and words of Persian and of most Indian scripts, are written with them.
+_JOINERS: Final = re.compile("[\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}]")
 
 
 def checked_name(name: str) -> str:
-    """The name without spaces around it: 1 to 100 printable characters. Raises BadName."""
+    """The name without spaces around it: 1 to 100 characters, printable but for joiners. Raises BadName."""
     name = name.strip()
     if not name:
         raise BadName(gettext("An API key needs a name."))
     if len(name) > NAME_LENGTH:
         raise BadName(gettext("A name has at most %(most)d characters.") % {"most": NAME_LENGTH})
-    if not name.isprintable():
-        raise BadName(gettext("A name holds printable characters only."))
+    shown = _JOINERS.sub("", name)
+    if not shown:
+        raise BadName(gettext("An API key needs a name."))
+    if not shown.isprintable():
+        # Nobody sees it, so it has to be named; most come along when a name is pasted.
+        hidden = next(character for character in shown if not character.isprintable())
+        text = gettext("A name holds printable characters only: it has the invisible U+%(code)s.")
+        raise BadName(text % {"code": f"{ord(hidden):04X}"})
     return name
 
 

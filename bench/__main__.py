@@ -107,7 +107,8 @@ def show_arrival(where: str, arrival: Mapping[str, Any]) -> None:
 
 
 def show_deliveries(where: str, deliveries: Mapping[str, Any]) -> None:
-    title = f"Deliveries, {deliveries['deliveries_a_round']} a round · {where}"
+    few, many = deliveries["deliveries_a_round"], deliveries["deliveries_a_round_of_a_hundred_endpoints"]
+    title = f"Deliveries, {few:,} a round, {many:,} to a hundred endpoints · {where}"
     table = new_table(title, "", "a second", "times the loop", "times a task each")
     for name, figures in deliveries["rivals"].items():
         table.add_row(

@@ -38,7 +38,7 @@ class Link:
         )
         try:
             self._connection.connect()
-            self._channel = self._connection.channel()
+            self._channel: Any = self._connection.channel()
             self._producer = app.amqp.Producer(self._channel)
         except BaseException:
             self.close()

@@ -1,9 +1,10 @@
 """Every address that Calliyo answers to."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
+from apikeys.elsewhere import ElsewhereView
 from calliyo.health import healthz
 from webhooks.metrics import metrics
 
@@ -20,5 +21,6 @@ urlpatterns = [
     path("public/", include("leads.api.urls")),
     path("public/", include("webhooks.api.urls")),
     path("public/", include("calliyo.reference.urls")),
+    re_path(r"^public(?![^/])", ElsewhereView.as_view()),
     path("", include("calliyo.pages.urls")),
 ]

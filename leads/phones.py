@@ -7,6 +7,7 @@ import re
 import unicodedata
 
 import phonenumbers
+from django.utils.translation import gettext
 from phonenumbers import (
     NumberParseException,
     PhoneNumber,
@@ -18,7 +19,6 @@ from phonenumbers import (
 from calliyo.errors import DomainError
 
 MAX_SPELLING = 64
-_HINT = "use digits, with + and the country code if abroad"
 
 # Digits of any script, the plus in both widths, and what people put between digits: spaces, dashes, dots,
 # brackets. Letters are refused: "98765 4321O" or "9.87654E+09" would become somebody else's number.
@@ -47,7 +47,8 @@ def to_e164(text: str, *, region: str) -> str:
         raise PhoneRefused(_reason(error, text=text, region=region)) from error
     if not _dialable(number):
         raise PhoneRefused(
-            f"{text.strip()!r} has too few or too many digits for a phone number of its country."
+            gettext("%(text)r has too few or too many digits for a phone number of its country.")
+            % {"text": text.strip()}
         )
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 
@@ -75,27 +76,34 @@ def country_code(region: str) -> int:
 def _cleaned(text: str) -> str:
     """The spelling without what copying from a chat or a sheet adds; refused when it is no number at all."""
     if len(text) > MAX_SPELLING:
-        raise PhoneRefused(f"A phone number has at most {MAX_SPELLING} characters.")
+        raise PhoneRefused(
+            gettext("A phone number has at most %(most)d characters.") % {"most": MAX_SPELLING}
+        )
     # Messengers wrap numbers in invisible marks, sheets put byte order marks and apostrophes before them.
     spelling = "".join(character for character in text if unicodedata.category(character) != "Cf")
     spelling = _SCHEME.sub("", spelling).strip().removeprefix("'")
     if not spelling:
-        raise PhoneRefused("The phone number is empty.")
+        raise PhoneRefused(gettext("The phone number is empty."))
     if not _SPELLING.fullmatch(spelling):
-        raise PhoneRefused(f"{text.strip()!r} is not a phone number: {_HINT}.")
+        raise PhoneRefused(_no_number() % {"text": text.strip()})
     return spelling
 
 
 def _reason(error: NumberParseException, *, text: str, region: str) -> str:
     match error.error_type:
         case NumberParseException.INVALID_COUNTRY_CODE:
-            return f"{text.strip()!r} has an unknown country code (plain digits are read in {region})."
+            words = gettext("%(text)r has an unknown country code (plain digits are read in %(region)s).")
         case NumberParseException.TOO_LONG:
-            return f"{text.strip()!r} has too many digits for a phone number."
+            words = gettext("%(text)r has too many digits for a phone number.")
         case NumberParseException.TOO_SHORT_NSN | NumberParseException.TOO_SHORT_AFTER_IDD:
-            return f"{text.strip()!r} has too few digits for a phone number."
+            words = gettext("%(text)r has too few digits for a phone number.")
         case _:
-            return f"{text.strip()!r} is not a phone number: {_HINT}."
+            words = _no_number()
+    return words % {"text": text.strip(), "region": region}
+
+
+def _no_number() -> str:
+    return gettext("%(text)r is not a phone number: use digits, with + and the country code if abroad.")
 
 
 def _dialable(number: PhoneNumber) -> bool:

@@ -19,6 +19,7 @@ from django.db.models import Q
 from calliyo.models import Company
 from webhooks.deleting import delete_deliveries, delete_events
 from webhooks.delivery.clock import database_now
+from webhooks.delivery.sentences import Sentence
 from webhooks.delivery.sequence import give_positions, latest_position
 from webhooks.models import Delivery, DeliveryState, Event, PrunedLog
 
@@ -106,7 +107,7 @@ def _end_waiting(before: datetime) -> int:
             state=DeliveryState.MISSED,
             finished_at=database_now(),
             next_attempt_at=None,
-            last_error="not sent: it waited longer than events are kept",
+            last_error=Sentence.OUTLIVED.told(),
         )
     for webhook_id, count in sorted(Counter(found[pk] for pk in ended).items()):
         log.warning(

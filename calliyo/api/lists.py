@@ -20,7 +20,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from calliyo.api import sync
-from calliyo.api.etags import digest, named_etags
+from calliyo.api.etags import digest, is_known
 from calliyo.api.filters import (
     NamedFilterSet,
     StrictFilterSet,
@@ -144,7 +144,7 @@ class Listing:
         # Of what the page holds: `as_of` is another one each time, and a reader may go on from an older one.
         etag = f'"{digest(content)}.{int(page.previous is not None)}{int(page.next is not None)}"'
         headers = {"ETag": f"W/{etag}"}
-        if etag in named_etags(request, "If-None-Match"):
+        if is_known(request, etag):
             return HttpResponse(status=304, headers={**headers, AS_OF_HEADER: asked.as_of})
         body = orjson.dumps(
             {

@@ -170,6 +170,11 @@ def refuse_values(*errors: FieldError) -> Refusal:
     return Refusal(status=400, code=problem.code, detail=problem.detail, errors=errors)
 
 
+def no_such_address() -> Refusal:
+    """The 404 of an address that the API does not have."""
+    return Refusal(status=404, code="not_found", detail="There is no such address in this API.")
+
+
 def answer(problem: Problem) -> HttpResponse:
     """`problem` as an `application/problem+json` answer."""
     content = orjson.dumps(members(problem), default=str)
@@ -251,7 +256,7 @@ def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's 404: a problem under `/public/`, the usual page elsewhere."""
     if is_public(request):
-        return answer(Problem(status=404, code="not_found", detail="There is no such address in this API."))
+        return answer(no_such_address().problem)
     return defaults.page_not_found(request, exception)
 
 

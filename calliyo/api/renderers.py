@@ -25,7 +25,7 @@ class JSONRenderer(BaseRenderer):
         return b"" if data is None else orjson.dumps(data)
 
 
-_ASKS_FOR_JSON: Final = frozenset({"*/*", JSONRenderer.media_type})
+ASKS_FOR_JSON: Final = frozenset({"", "*/*", JSONRenderer.media_type})
 
 
 class Negotiation(DefaultContentNegotiation):
@@ -37,7 +37,7 @@ class Negotiation(DefaultContentNegotiation):
         """The renderer, and the media type as the caller wants it."""
         renderers = list(renderers)
         first = renderers[0]
-        if isinstance(first, JSONRenderer) and request.META.get("HTTP_ACCEPT", "*/*") in _ASKS_FOR_JSON:
+        if isinstance(first, JSONRenderer) and request.META.get("HTTP_ACCEPT", "") in ASKS_FOR_JSON:
             return first, first.media_type
         chosen: tuple[BaseRenderer, str] = super().select_renderer(request, renderers, format_suffix)
         return chosen

@@ -22,6 +22,7 @@ from calliyo.api.lists import SHOWING, Listing, one_row
 from calliyo.api.parameters import check_parameters
 from calliyo.api.parsers import MAX_BODY_BYTES
 from calliyo.api.problems import Refusal
+from calliyo.api.renderers import ASKS_FOR_JSON
 from calliyo.errors import DomainError
 from calliyo.ids import read_id
 from calliyo.unit_of_work import unit_of_work
@@ -47,6 +48,8 @@ class ApiView(APIView):
     in_one_unit: ClassVar[bool] = True
     # Whether what is kept of an answer, for an `Idempotency-Key`, is to be encrypted.
     answers_hold_secrets: ClassVar[bool] = False
+    # What a check before the work left to be awaited; it raises what it refuses after all.
+    awaited: Callable[[], None] | None = None
     _unreadable: Exception | None = None
 
     @property
@@ -68,6 +71,8 @@ class ApiView(APIView):
                 response = self._work(handler, asked)
         except Exception as error:  # noqa: BLE001  # every error is an answer of the contract's form
             response = self.handle_exception(error)
+        if self.awaited is not None:
+            response = self._if_let_through(response)
         self.response = self.finalize_response(asked, cast("Response", response), *args, **kwargs)
         return self.response
 
@@ -78,6 +83,19 @@ class ApiView(APIView):
         self.check_throttles(request)
         self.check_permissions(request)
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
+
+    def reads_ahead(self, request: Request) -> bool:
+        """Whether the request only reads what takes no time, so that its limit may be awaited meanwhile."""
+        return False
+
+    def _if_let_through(self, response: HttpResponseBase) -> HttpResponseBase:
+        """The answer, or the refusal of the check that was not waited for."""
+        try:
+            if self.awaited is not None:
+                self.awaited()
+        except Exception as error:  # noqa: BLE001  # as above
+            return self.handle_exception(error)
+        return response
 
     def actor(self, request: Request) -> Actor:
         """Who acts in this request: the caller that authentication found."""
@@ -158,6 +176,10 @@ class ResourceViewSet(Listing, ViewSetMixin, ApiView):
     """A resource: its list (see `Listing`) and its single objects, read as rows of plain values."""
 
     lookup_value_regex = "[^/]+"
+
+    def reads_ahead(self, request: Request) -> bool:
+        """A list's page, or one object; but no stream."""
+        return request.method in _READING and request.META.get("HTTP_ACCEPT", "") in ASKS_FOR_JSON
 
     # ── Single objects ──────────────────────────────────────────────────────────────────────────────────
     def retrieve(self, request: Request, pk: str) -> HttpResponse:

@@ -6,6 +6,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 import orjson
+from django.utils.translation import gettext_noop
 
 from calliyo.reference.errors import ERRORS, ErrorKind
 from calliyo.reference.snippets import Call, Snippet, snippets
@@ -13,6 +14,11 @@ from calliyo.reference.values import Schema
 from webhooks.catalogue import CATALOGUE
 
 _ORDER: Final = {"list": 0, "create": 1, "get": 2, "update": 3, "delete": 4}
+_PLACES: Final = (
+    ("path", gettext_noop("Path")),
+    ("query", gettext_noop("Query")),
+    ("header", gettext_noop("Headers")),
+)
 _by_status = attrgetter("status")
 _HERE: Final = "#/components/"
 
@@ -172,7 +178,7 @@ class Reader:
             scopes=[needed] if isinstance(needed, str) else needed or [],
             parameters=[
                 (title, rows)
-                for place, title in (("path", "Path"), ("query", "Query"), ("header", "Headers"))
+                for place, title in _PLACES
                 if (rows := [self._parameter(one) for one in parameters if one["in"] == place])
             ],
             fields=self._fields(schema) if schema else [],

@@ -15,6 +15,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.functional import cached_property
+from django.utils.translation import gettext, gettext_lazy
 from typing_extensions import override
 
 from calliyo.errors import DomainError
@@ -36,14 +37,14 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 
 # What a person is told, and beside which field, when the row would break one of the database's constraints.
 BROKEN = {
-    "tag_name_unique": ("name", "There is a tag of this name already."),
-    "lead_status_name_unique": ("name", "There is a status of this name already."),
-    "campaign_ends_after_start": ("ends_on", "A campaign ends after it starts."),
-    "call_ends_after_start": ("ended_at", "A call ends after it starts."),
-    "user_username_unique": ("username", "Somebody else has this user name."),
-    "user_email_unique": ("email", "Somebody else has this address."),
-    "user_employee_code_unique": ("employee_code", "Somebody else has this employee code."),
-    "lead_amount_not_negative": ("amount", "An amount is zero or more."),
+    "tag_name_unique": ("name", gettext_lazy("There is a tag of this name already.")),
+    "lead_status_name_unique": ("name", gettext_lazy("There is a status of this name already.")),
+    "campaign_ends_after_start": ("ends_on", gettext_lazy("A campaign ends after it starts.")),
+    "call_ends_after_start": ("ended_at", gettext_lazy("A call ends after it starts.")),
+    "user_username_unique": ("username", gettext_lazy("Somebody else has this user name.")),
+    "user_email_unique": ("email", gettext_lazy("Somebody else has this address.")),
+    "user_employee_code_unique": ("employee_code", gettext_lazy("Somebody else has this employee code.")),
+    "lead_amount_not_negative": ("amount", gettext_lazy("An amount is zero or more.")),
 }
 
 
@@ -206,7 +207,9 @@ def _whole(view: Callable[..., HttpResponse], *args: Any) -> HttpResponse:
         raise
     except IntegrityError as error:
         log.warning("admin.changed_meanwhile", exc_info=True)
-        text = "Somebody else changed what this refers to at the same moment. Look again, and repeat it."
+        text = gettext(
+            "Somebody else changed what this refers to at the same moment. Look again, and repeat it."
+        )
         raise ChangedMeanwhile(text) from error
 
 
@@ -220,4 +223,4 @@ def refusal_text(refusal: DomainError | ProtectedError) -> str:
     """Why something was refused, for people."""
     if isinstance(refusal, DomainError):
         return refusal.detail
-    return "It can't be deleted: other records still refer to it."
+    return gettext("It can't be deleted: other records still refer to it.")

@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelectMultiple
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
 
 from calliyo.errors import DomainError
 from leads.admin.base import RefusableForm
@@ -60,7 +61,10 @@ class LeadForm(RefusableForm):
         phone: str = self.cleaned_data["phone"]
         same = Lead.rows.filter(phone=phone).exclude(pk=self.instance.pk).first()
         if same is not None:
-            raise ValidationError(f"{same} (lead {same.pk}) has this number already.", code="duplicate_phone")
+            raise ValidationError(
+                gettext("%(lead)s (lead %(id)d) has this number already.") % {"lead": same, "id": same.pk},
+                code="duplicate_phone",
+            )
         return phone
 
 

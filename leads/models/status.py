@@ -6,6 +6,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils.translation import gettext
 
 from calliyo.errors import DomainError
 from leads.models.base import Resource
@@ -84,7 +85,8 @@ class LeadStatus(Resource):
         protected = [row["name"] for row in rows.values() if row["role"] in PROTECTED_NAMES]
         if protected:
             raise StatusProtected(
-                f"The status {protected[0]} is protected: it can't be deleted.", field="name"
+                gettext("The status %(name)s is protected: it can't be deleted.") % {"name": protected[0]},
+                field="name",
             )
 
 

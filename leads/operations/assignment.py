@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import cycle
 
 from django.db.models import Count, QuerySet
+from django.utils.translation import gettext
 
 from calliyo.unit_of_work import unit_of_work
 from leads.activities import ActivityKind, record
@@ -54,7 +55,7 @@ def assign_leads(*, leads: QuerySet[Lead], to: User | None) -> int:
 def spread_leads(*, leads: QuerySet[Lead], over: Sequence[User]) -> Spread:
     """Deals the leads out to the agents in turn, as evenly as their caps allow; all of them, or none."""
     if not over:
-        raise NobodyToAssign("Choose at least one agent to spread the leads over.")
+        raise NobodyToAssign(gettext("Choose at least one agent to spread the leads over."))
     agents = lock_agents(agent.pk for agent in over)
     held = list(_lock(leads))
     # What they hold beside these leads; these are dealt out anew, whoever has them now.
@@ -77,7 +78,7 @@ def lock_agents(pks: Iterable[int], *, banned_too: bool = False) -> dict[int, Us
     agents = {user.pk: user for user in found}
     for agent in agents.values():
         if not agent.is_active and not banned_too:
-            raise OwnerBanned(f"{agent} is banned and can't be given leads.")
+            raise OwnerBanned(gettext("%(user)s is banned and can't be given leads.") % {"user": agent})
     return agents
 
 
@@ -88,7 +89,8 @@ def refuse_over_cap(agent: User, *, taking: int) -> None:
     holds = _active_of([agent.pk])[agent.pk]
     if holds + taking > agent.lead_cap:
         raise LeadCapReached(
-            f"{agent} may hold {agent.lead_cap} leads and holds {holds}: {taking} more would be too many.",
+            gettext("%(agent)s may hold %(cap)d leads and holds %(held)d: %(more)d more would be too many.")
+            % {"agent": agent, "cap": agent.lead_cap, "held": holds, "more": taking},
             lead_cap=agent.lead_cap,
             room=max(0, agent.lead_cap - holds),
         )
@@ -138,7 +140,9 @@ def _dealt(held: Iterable[_Held], room: dict[int, int | None]) -> dict[int, int]
             room[agent] = left - 1
     if waiting:
         raise LeadCapReached(
-            f"The agents have room for {len(to)} of these {len(to) + waiting} leads.", room=len(to)
+            gettext("The agents have room for %(room)d of these %(count)d leads.")
+            % {"room": len(to), "count": len(to) + waiting},
+            room=len(to),
         )
     return to
 

@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 from typing import TypedDict
 
+from django.utils.translation import gettext
+
 from calliyo.unit_of_work import part_of_unit, unit_of_work
 from leads.models import Call, CallDirection, CallStatus, Lead, User
 from leads.operations.company import company_zone
@@ -105,17 +107,19 @@ def _end(
     """When the call ended and how long was spoken; both as they are told, or the one from the other."""
     if status == CallStatus.IN_PROGRESS:
         if ended_at is not None or duration_seconds:
-            raise InvalidCall("A call in progress has neither an end nor a duration.", field="status")
+            raise InvalidCall(
+                gettext("A call in progress has neither an end nor a duration."), field="status"
+            )
         return None, 0
     if duration_seconds is not None and duration_seconds < 0:
-        raise InvalidCall("A duration is zero seconds or more.", field="duration_seconds")
+        raise InvalidCall(gettext("A duration is zero seconds or more."), field="duration_seconds")
     if ended_at is None:
         ended_at = started_at + timedelta(seconds=duration_seconds or 0)
     if ended_at < started_at:
-        raise InvalidCall("A call ends after it starts.", field="ended_at")
+        raise InvalidCall(gettext("A call ends after it starts."), field="ended_at")
     length = int((ended_at - started_at).total_seconds())
     if duration_seconds is None:
         return ended_at, length if status in _SPOKEN else 0
     if duration_seconds > length:
-        raise InvalidCall("The duration is longer than the call lasted.", field="duration_seconds")
+        raise InvalidCall(gettext("The duration is longer than the call lasted."), field="duration_seconds")
     return ended_at, duration_seconds

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 
 from calliyo.unit_of_work import unit_of_work
 from leads.models import Lead, LeadStatus, PaymentStatus, StatusRole
@@ -45,7 +46,9 @@ def unconvert_leads(*, customers: QuerySet[Lead], to: LeadStatus) -> int:
     Raises LeadCapReached when their owners may not hold so many.
     """
     if to.role == StatusRole.CUSTOMER:
-        raise InvalidOrder("Choose the status that they go back to, other than Customer.", field="status")
+        raise InvalidOrder(
+            gettext("Choose the status that they go back to, other than Customer."), field="status"
+        )
     return change_status(leads=customers.filter(status__role=StatusRole.CUSTOMER), to=to)
 
 
@@ -72,12 +75,14 @@ def _refuse_impossible(order: OrderFacts) -> None:
     if order.amount is not None:
         exponent = order.amount.as_tuple().exponent
         if not order.amount.is_finite() or not 0 <= order.amount <= MAX_AMOUNT:
-            raise InvalidOrder("An amount is zero or more.", field="amount")
+            raise InvalidOrder(gettext("An amount is zero or more."), field="amount")
         if isinstance(exponent, int) and exponent < -3:
-            raise InvalidOrder("An amount has at most 3 decimal places.", field="amount")
+            raise InvalidOrder(gettext("An amount has at most 3 decimal places."), field="amount")
         if not order.currency:
-            raise InvalidOrder("An amount needs its currency.", field="currency")
+            raise InvalidOrder(gettext("An amount needs its currency."), field="currency")
     if order.currency and not _CURRENCY.fullmatch(order.currency):
-        raise InvalidOrder("A currency is three capital letters, such as INR.", field="currency")
+        raise InvalidOrder(gettext("A currency is three capital letters, such as INR."), field="currency")
     if order.payment_status and order.payment_status not in PaymentStatus.values:
-        raise InvalidOrder(f"{order.payment_status!r} is no payment status.", field="payment_status")
+        raise InvalidOrder(
+            gettext("%(word)r is no payment status.") % {"word": order.payment_status}, field="payment_status"
+        )

@@ -1,6 +1,7 @@
 """What another system calls a lead: one id each way for an API key."""
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from calliyo.unit_of_work import unit_of_work
 from leads.models import ExternalId, Lead
@@ -23,7 +24,9 @@ def refuse_taken_external_id(*, api_key_id: int, value: str, but: Lead | None) -
         taken = taken.exclude(lead=but)
     lead_id = taken.values_list("lead_id", flat=True).first()
     if lead_id is not None:
-        raise DuplicateExternalId(f"Another lead has the external id {value!r}.", existing_id=lead_id)
+        raise DuplicateExternalId(
+            gettext("Another lead has the external id %(value)r.") % {"value": value}, existing_id=lead_id
+        )
 
 
 @unit_of_work
@@ -35,7 +38,10 @@ def write_external_id(*, lead: Lead, api_key_id: int, value: str | None) -> None
             current.delete()
         return
     if len(value) > MAX_EXTERNAL_ID:
-        raise InvalidName(f"An external id has at most {MAX_EXTERNAL_ID} characters.", field="external_id")
+        raise InvalidName(
+            gettext("An external id has at most %(most)d characters.") % {"most": MAX_EXTERNAL_ID},
+            field="external_id",
+        )
     if current is not None and current.value == value:
         return
     refuse_taken_external_id(api_key_id=api_key_id, value=value, but=lead)

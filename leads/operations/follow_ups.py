@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TypedDict
 from zoneinfo import ZoneInfo
 
+from django.utils.translation import gettext
+
 from calliyo.unit_of_work import part_of_unit, unit_of_work
 from leads.activities import ActivityKind, record
 from leads.models import FollowUp, Lead, LeadStatus, StatusRole, User
@@ -109,7 +111,7 @@ def day_bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
 
 def _refuse_banned(owner: User) -> None:
     if not owner.is_active:
-        raise OwnerBanned(f"{owner} is banned and can't be given follow-ups.")
+        raise OwnerBanned(gettext("%(user)s is banned and can't be given follow-ups.") % {"user": owner})
 
 
 def _json(moment: datetime) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from calliyo.unit_of_work import unit_of_work
 from leads.activities import ActivityKind, record
@@ -144,7 +145,7 @@ def required_name(first_name: str) -> str:
     """The first name without spaces around it; raises InvalidName when nothing is left."""
     name = first_name.strip()
     if not name:
-        raise InvalidName("A lead needs a first name.", field="first_name")
+        raise InvalidName(gettext("A lead needs a first name."), field="first_name")
     return name
 
 
@@ -212,7 +213,9 @@ def _save_unique(lead: Lead, update_fields: Sequence[str] | None = None) -> None
             raise
         # Who came first has committed by now: the database made this insert wait for him.
         existing = Lead.rows.filter(phone=lead.phone).values_list("pk", flat=True).first()
-        raise DuplicatePhone(f"Another lead has the number {lead.phone}.", existing_id=existing) from error
+        raise DuplicatePhone(
+            gettext("Another lead has the number %(phone)s.") % {"phone": lead.phone}, existing_id=existing
+        ) from error
 
 
 def _picture(lead: Lead) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Notes on leads and customers."""
 
+from django.utils.translation import gettext
+
 from calliyo.actor import Actor, current_actor
 from calliyo.unit_of_work import unit_of_work
 from leads.models import Lead, Note
@@ -37,7 +39,7 @@ def delete_note(*, note: Note) -> None:
 def _clean(text: str) -> str:
     cleaned = text.strip()
     if not cleaned:
-        raise InvalidNote("The note has no text.")
+        raise InvalidNote(gettext("The note has no text."))
     if len(cleaned) > MAX_NOTE:
-        raise InvalidNote(f"A note has at most {MAX_NOTE:,} characters.")
+        raise InvalidNote(gettext("A note has at most %(most)s characters.") % {"most": f"{MAX_NOTE:,}"})
     return cleaned

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from django.db import IntegrityError, transaction
 from django.db.models import Max, QuerySet, Value
 from django.db.models.functions import Lower
+from django.utils.translation import gettext, ngettext
 
 from calliyo.unit_of_work import unit_of_work
 from leads.activities import ActivityKind, record
@@ -53,7 +54,9 @@ def rename_status(*, status: LeadStatus, name: str) -> LeadStatus:
     if cleaned == status.name:
         return status
     if status.protected:
-        raise StatusProtected(f"{status.name} is protected: it can't be renamed.", field="name")
+        raise StatusProtected(
+            gettext("%(name)s is protected: it can't be renamed.") % {"name": status.name}, field="name"
+        )
     status.name = cleaned
     return _save(status)
 
@@ -63,7 +66,7 @@ def reorder_statuses(*, order: Sequence[int]) -> None:
     """Puts the pipeline in this order of ids, which names each stage once; raises InvalidPipeline."""
     stages = {status.pk: status for status in LeadStatus.rows.order_by("pk").select_for_update(no_key=True)}
     if Counter(order) != Counter(stages.keys()):
-        raise InvalidPipeline("The order must name each status of the pipeline exactly once.")
+        raise InvalidPipeline(gettext("The order must name each status of the pipeline exactly once."))
     for position, pk in enumerate(order, start=1):
         if stages[pk].position != position:
             LeadStatus.rows.filter(pk=pk).update(position=position)
@@ -77,15 +80,20 @@ def delete_status(*, status: LeadStatus, move_to: LeadStatus | None = None) -> i
     says where they go.
     """
     if status.protected:
-        raise StatusProtected(f"{status.name} is protected: it can't be deleted.", field="name")
+        raise StatusProtected(
+            gettext("%(name)s is protected: it can't be deleted.") % {"name": status.name}, field="name"
+        )
     # Locked with its key: a lead that comes in for this status waits, and then finds it gone.
     LeadStatus.rows.select_for_update().get(pk=status.pk)
     leads = Lead.rows.filter(status=status)
     count: int = leads.count()
     if count and (move_to is None or move_to.pk == status.pk):
-        leads_word = "lead" if count == 1 else "leads"
-        text = f"{status.name} has {count:,} {leads_word}: say which status to move to."
-        raise StatusInUse(text, leads=count)
+        text = ngettext(
+            "%(name)s has %(count)s lead: say which status to move to.",
+            "%(name)s has %(count)s leads: say which status to move to.",
+            count,
+        )
+        raise StatusInUse(text % {"name": status.name, "count": f"{count:,}"}, leads=count)
     if count and move_to is not None:
         change_status(leads=leads, to=move_to)
     status.delete()
@@ -110,6 +118,6 @@ def _save(status: LeadStatus) -> LeadStatus:
         same = LeadStatus.rows.alias(key=Lower("name")).filter(key=Lower(Value(status.name)))
         existing = same.exclude(pk=status.pk).get()
         raise DuplicateName(
-            f"There is a status {existing.name!r} already.", existing_id=existing.pk
+            gettext("There is a status %(name)r already.") % {"name": existing.name}, existing_id=existing.pk
         ) from error
     return status

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Lower
+from django.utils.translation import gettext
 
 from calliyo.unit_of_work import unit_of_work
 from leads.models import Lead, Tag
@@ -40,7 +41,7 @@ def find_tags(*, names: Iterable[str], may_create: bool) -> list[Tag]:
     found = {tag.name.lower(): tag for tag in _named(*wanted.values())} if wanted else {}
     unknown = [name for key, name in wanted.items() if key not in found]
     if unknown and not may_create:
-        raise UnknownTag(f"There is no tag {unknown[-1]!r}.")
+        raise UnknownTag(gettext("There is no tag %(name)r.") % {"name": unknown[-1]})
     for name in sorted(
         unknown, key=str.lower
     ):  # in the order of all who make them: rivals wait, and don't die
@@ -107,7 +108,9 @@ def _save(tag: Tag) -> Tag:
 def _refuse_taken(tag: Tag) -> None:
     existing = _named(tag.name).exclude(pk=tag.pk).first()
     if existing is not None:
-        raise DuplicateName(f"There is a tag {existing.name!r} already.", existing_id=existing.pk)
+        raise DuplicateName(
+            gettext("There is a tag %(name)r already.") % {"name": existing.name}, existing_id=existing.pk
+        )
 
 
 def _is_name_taken(error: IntegrityError) -> bool:

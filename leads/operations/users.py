@@ -2,6 +2,8 @@
 
 from collections.abc import Collection
 
+from django.utils.translation import gettext
+
 from calliyo.unit_of_work import unit_of_work
 from leads.models import Call, FollowUp, Lead, Role, User
 from leads.operations.errors import LastCompanyAdmin, UserHasHistory
@@ -36,13 +38,16 @@ def delete_user(*, user: User) -> None:
     """
     _refuse_without_admin([user.pk])
     history = {
-        "leads": Lead.rows.filter(owner=user).exists(),
-        "calls": Call.rows.filter(agent=user).exists(),
-        "follow-ups": FollowUp.rows.filter(owner=user).exists(),
+        gettext("leads"): Lead.rows.filter(owner=user).exists(),
+        gettext("calls"): Call.rows.filter(agent=user).exists(),
+        gettext("follow-ups"): FollowUp.rows.filter(owner=user).exists(),
     }
     kept = [name for name, has in history.items() if has]
     if kept:
-        raise UserHasHistory(f"{user} has {', '.join(kept)} and can't be deleted. Ban the user instead.")
+        raise UserHasHistory(
+            gettext("%(user)s has %(what)s and can't be deleted. Ban the user instead.")
+            % {"user": user, "what": ", ".join(kept)}
+        )
     user.delete()
 
 
@@ -52,4 +57,4 @@ def _refuse_without_admin(leaving: Collection[int]) -> None:
     # Locked, so that two admins who ban each other at once do not both succeed.
     active = set(admins.select_for_update(no_key=True).values_list("pk", flat=True))
     if active & set(leaving) and not active - set(leaving):
-        raise LastCompanyAdmin("This is the last active company admin: make another one first.")
+        raise LastCompanyAdmin(gettext("This is the last active company admin: make another one first."))

@@ -82,6 +82,8 @@ def test_no_token_and_no_digest_is_ever_written_down(minted, caplog):
         ({"name": "x" * 101}, BadName),
         ({"name": "a\0b"}, BadName),
         ({"name": "a\nb"}, BadName),
+        ({"name": "a\u202eb"}, BadName),
+        ({"name": "\N{ZERO WIDTH JOINER} "}, BadName),
         ({"scopes": ["calls:write"]}, UnknownScope),
         ({"scopes": ["*"]}, UnknownScope),
         ({"expires_at": timezone.now() - timedelta(seconds=1)}, BadExpiry),

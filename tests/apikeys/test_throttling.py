@@ -101,6 +101,23 @@ def test_every_answer_to_a_valid_token_tells_what_is_left(db, own_buckets):
         assert answer["RateLimit-Policy"] == '"default";q=600;w=60'
         assert answer["RateLimit"] == f'"default";r={100 - left};t=1'
     assert client.request("PUT", "/public/leads")["RateLimit"] == '"default";r=94;t=1'
+    for left, path in ((93, "/public/nothing"), (92, "/public"), (91, "/public/leads/1/2")):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert answer["RateLimit"] == f'"default";r={left};t=1'
+
+
+def test_whom_a_key_keeps_out_is_told_what_is_left_and_uses_up_nothing(db, own_buckets):
+    elsewhere = public_client(allowed_addresses=["203.0.113.0/24"], rate_limit=None)
+    form = public_client("leads:write", allowed_origins=["https://www.example.com"], rate_limit=None)
+    for _ in range(2):
+        answer = elsewhere.get("/public/me")
+        assert (answer.status_code, answer.json()["code"]) == (403, "address_not_allowed")
+        assert answer["RateLimit-Policy"] == '"default";q=600;w=60'
+        assert answer["RateLimit"] == '"default";r=100;t=0'
+        answer = form.post("/public/leads", {}, Origin="https://evil.example")
+        assert (answer.status_code, answer.json()["code"]) == (403, "origin_not_allowed")
+        assert answer["RateLimit"] == '"default";r=100;t=0, "address";r=30;t=0'
 
 
 def test_too_many_requests_are_refused_until_they_may_come_again(db, own_buckets):

@@ -57,6 +57,15 @@ def test_each_call_is_counted_by_resource_access_and_result(client_with):
     assert KeyUsage.objects.values_list("api_key_id").distinct().get() == (client.key.pk,)
 
 
+def test_addresses_that_callers_make_up_are_counted_as_one(client_with):
+    client = client_with("leads:read")
+    for path in ("/public", "/public/", "/public/nothing", "/public/nowhere/1", "/public//leads"):
+        assert client.get(path).status_code == 404
+    client.post("/public/nothing", {})
+    assert counted() == [("…", "read", "invalid", 5), ("…", "write", "invalid", 1)]
+    assert refused_calls(client.key)[0].path == "/public/nothing"
+
+
 def test_an_answer_that_has_not_changed_is_ok_and_a_crash_is_a_failure(client_with, monkeypatch):
     client = client_with("tags:read")
     etag = client.get("/public/tags")["ETag"]

@@ -35,6 +35,19 @@ def test_an_unknown_address_under_public_is_a_problem():
     }
 
 
+@pytest.mark.parametrize(
+    "path", ["/public", "/public/", "/public/nothing", "/public/leads/1/x", "/public/%0A"]
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "DELETE", "BREW"])
+def test_an_unknown_address_is_none_to_any_method_and_token(client_with, path, method):
+    answer = client_with().request(method, path)
+    assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
+    assert "Allow" not in answer
+    assert Client().generic(method, path).status_code == 404
+    wrong = Client().generic(method, path, headers={"Authorization": "Bearer x"})
+    assert (wrong.status_code, wrong["WWW-Authenticate"]) == (401, 'Bearer realm="calliyo"')
+
+
 def test_other_addresses_keep_their_pages():
     answer = Client().get("/nothing")
     assert answer.status_code == 404

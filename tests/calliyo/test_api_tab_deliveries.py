@@ -66,6 +66,7 @@ def test_each_outcome_is_told_in_words(desk, webhook):
 def test_an_empty_list_says_what_will_stand_there(desk, webhook):
     page = desk.see(log(webhook))
     assert "Nothing was sent yet" in page
+    assert "Resend what failed" not in page
     assert "No attempts in the last 24 hours." in page
 
 

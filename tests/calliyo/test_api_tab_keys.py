@@ -99,8 +99,9 @@ def test_a_form_number_of_somebody_else_mints_nothing(desk, db):
         ("x" * 101, "at most 100 characters"),
         ("x" * 10_000, "at most 100 characters"),
         ("nul\x00byte", "Null characters are not allowed"),
-        ("right\u202eto left", "printable"),
-        ("two\nlines", "printable"),
+        ("right\u202eto left", "printable characters only: it has the invisible U+202E"),
+        ("two\nlines", "invisible U+000A"),
+        ("\u200d\u200c", "An API key needs a name"),
         ("zoho PRODUCTION", "already an API key"),
     ],
 )
@@ -118,7 +119,15 @@ def test_a_bad_name_is_refused_at_its_field_and_kept(desk, key_with, name, reaso
 
 
 @pytest.mark.parametrize(
-    "name", ["<script>alert(1)</script>", "“Müller” & Söhne", "لوحة", "📞 dialler", "a" * 100]
+    "name",
+    [
+        "<script>alert(1)</script>",
+        "“Müller” & Söhne",
+        "لوحة",
+        "📞 dialler",
+        "👩\u200d💻 ക്ഷ\u200dn",
+        "a" * 100,
+    ],
 )
 def test_an_unusual_name_is_a_name_and_stays_text(desk, name):
     shown_token(desk.create(name))

@@ -135,6 +135,12 @@ def test_a_missing_scope_is_offered_and_ticked_in_the_same_save(desk, key):
     assert AuditEntry.objects.filter(action__contains="scopes").count() == 1
 
 
+def test_several_scopes_are_told_in_one_sentence(desk, key):
+    grant = ["notes:read", "follow-ups:read"]
+    response = add(desk, key, events=["note.added", "followup.created"], grant=grant)
+    assert "The key has the scopes Follow-ups read and Notes read now." in desk.see(response["Location"])
+
+
 def test_a_scope_is_given_when_a_webhook_is_changed_and_only_then(desk, webhook):
     key = webhook.api_key
     refused = send(desk, webhook, open_form(desk, webhook), events=["note.added"])

@@ -37,6 +37,13 @@ def test_counts_on_an_axis_are_short(number, words):
     assert compact(number) == words
 
 
+@pytest.mark.parametrize(
+    ("delivered", "marks"), [(1, ["0", "1"]), (2, ["0", "1", "2"]), (4, ["0", "5"]), (40, ["0", "25", "50"])]
+)
+def test_a_count_is_never_marked_by_halves(delivered, marks):
+    assert [label.text for label in plot_of(day(span(3, delivered=delivered))).counts] == marks
+
+
 def test_a_day_without_attempts_has_no_plot():
     assert plot_of(day()) is None
 

@@ -6,6 +6,7 @@ import shlex
 
 import pytest
 from django.conf import settings
+from django.test import Client
 from django.urls import reverse
 
 from apikeys.scopes import RESOURCE_TITLES, Scope
@@ -63,7 +64,7 @@ def test_the_page_bears_the_readers_own_address(client, db, settings):
 
 def test_the_page_can_only_be_read(client, db):
     assert client.head("/public/docs/").status_code == 200
-    answer = client.post("/public/docs")
+    answer = Client(enforce_csrf_checks=True).post("/public/docs")
     assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD")
 
 

@@ -148,6 +148,7 @@ def test_one_object_is_as_in_its_list_with_an_etag(client_with, everything, reso
     assert answer["ETag"].startswith(f'"{row["version"]}.')
     same = client.get(f"/public/{resource}/{row['id']}", If_None_Match=f'"x", W/{answer["ETag"]}')
     assert (same.status_code, same.content, same["ETag"]) == (304, b"", answer["ETag"])
+    assert client.get(f"/public/{resource}/{row['id']}", If_None_Match="*").status_code == 304
     assert client.get(f"/public/{resource}/{row['id']}", If_None_Match='"1.0"').status_code == 200
     head = client.request("HEAD", f"/public/{resource}/{row['id']}")
     assert (head.status_code, head.content, head["ETag"]) == (200, b"", answer["ETag"])

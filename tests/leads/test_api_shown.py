@@ -260,6 +260,7 @@ def test_a_page_that_did_not_change_is_not_sent_again(client_with, lead, resourc
     assert again["X-Calliyo-As-Of"] >= first.json()["as_of"]
     strong = first["ETag"].removeprefix("W/")
     assert client.get(f"/public/{resource}", If_None_Match=f'"other", {strong}').status_code == 304
+    assert client.get(f"/public/{resource}", If_None_Match="*").status_code == 304
     assert client.get(f"/public/{resource}", If_None_Match='"other"').status_code == 200
 
 

@@ -263,6 +263,11 @@ def test_what_cannot_be_accepted_is_a_406(sync):
     assert_refused(sync.get("/public/leads", Accept="image/png"), 406, "not_acceptable")
 
 
+def test_who_accepts_nothing_by_name_gets_json(sync):
+    answer = sync.get("/public/leads", Accept="")
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")
+
+
 def test_unknown_parameters_of_a_write_are_refused(sync):
     assert_refused(sync.post("/public/leads?dry_run=1", LEAD), 400, "validation_failed", "dry_run")
     assert nothing_written()

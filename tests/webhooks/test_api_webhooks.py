@@ -170,6 +170,7 @@ def test_webhooks_are_a_list_as_any_other(n8n):
     assert [row["id"] for row in page["results"]] == [made[2]["id"], made[1]["id"]]
     assert [row["id"] for row in n8n.get(page["next"]).json()["results"]] == [made[0]["id"]]
     assert n8n.get("/public/webhooks", {"url": f"{URL}/1"}).json()["results"] == [made[1]]
+    assert n8n.get("/public/webhooks", {"search": "/2"}).json()["results"] == [made[2]]
     n8n.patch(f"/public/webhooks/{made[0]['id']}", {"active": False})
     off = n8n.get("/public/webhooks", {"active": "false", "fields": "id"}).json()["results"]
     assert off == [{"id": made[0]["id"]}]

@@ -24,6 +24,7 @@ from calliyo.api.problems import FieldError
 from calliyo.api.views import ResourceViewSet, id_in_path
 from calliyo.statements import Parameter
 from leads.api.base import DeletedFilters, DeletedList
+from leads.api.filters import WordsFilter
 from leads.api.shapes import DeletedShape
 from leads.api.writing import ignored
 from webhooks import secrets
@@ -54,6 +55,7 @@ OWN_WEBHOOKS: Final = (HasScope, MayManageWebhooks)
 class WebhookFilters(StrictFilterSet):
     active = FlagFilter("active")
     url = TextFilter("url", max_length=2000)
+    search = WordsFilter("url")
 
 
 class WebhookViewSet(ResourceViewSet):

@@ -16,6 +16,7 @@ from webhooks.catalogue import EventType, needed_scope
 from webhooks.delivery.bulk import ids_text, update_rows
 from webhooks.delivery.due import Due, Wish, due_deliveries
 from webhooks.delivery.probe import Probe
+from webhooks.delivery.sentences import Sentence
 from webhooks.delivery.target import Target
 from webhooks.models import Delivery, DeliveryState, Ordering
 
@@ -83,7 +84,7 @@ def _withhold(target: Target, deliveries: Sequence[Due], now: datetime) -> list[
             state=DeliveryState.WITHHELD,
             finished_at=now,
             next_attempt_at=None,
-            last_error=f"not sent: the API key no longer has the scope {scope}",
+            last_error=Sentence.SCOPE_LOST.told(scope=scope),
         )
     return allowed
 

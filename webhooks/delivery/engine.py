@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
@@ -22,6 +22,7 @@ from webhooks.delivery.clock_steps import CheckedClock
 from webhooks.delivery.counts import Counts
 from webhooks.delivery.due import Wish
 from webhooks.delivery.endpoint import facts_before_claim, facts_of
+from webhooks.delivery.faults import outlived
 from webhooks.delivery.health import asides_before
 from webhooks.delivery.lease import (
     RENEW_SECONDS,
@@ -39,8 +40,9 @@ from webhooks.delivery.probe import next_probe
 from webhooks.delivery.record import Outcome, record, without_answer
 from webhooks.delivery.run import MAX_RUN_SECONDS, Run, RunThreads, split
 from webhooks.delivery.send import Sender
-from webhooks.delivery.sequence import give_positions, number_deliveries
+from webhooks.delivery.sequence import give_positions, number_first
 from webhooks.delivery.served import Served
+from webhooks.delivery.sharing import Leisure
 from webhooks.delivery.target import target_of
 from webhooks.models import OffReason, Webhook
 from webhooks.notices import tell_in_background
@@ -54,6 +56,8 @@ TICK_SECONDS = 0.02
 """While something is on its way, what has come back is recorded so often: few statements for many deliveries."""
 BATCH_OF_ALL = 2000
 """So many deliveries are read at once at most, for all that are ready: while they are sent, the next are read."""
+NUMBERED_A_TURN = 1000
+"""So many deliveries are numbered at once, or all of one webhook: sending begins with the first of many."""
 LEASES_A_TURN = 50
 """So many webhooks more are served with each turn: sending begins with the first of many, other workers get a share."""
 MAX_SERVED = 1000
@@ -78,7 +82,7 @@ class Engine:
         self._off: dict[int, OffReason] = {}
         self._counts = Counts()
         self._clock = CheckedClock(schedule)
-        self._unnumbered: set[int] = set()
+        self._leisure = Leisure()
         self._sweep_at = 0.0
         self._stopping = threading.Event()
         self._ended = threading.Event()
@@ -109,39 +113,22 @@ class Engine:
             while not self._stopping.is_set() or self._on_their_way():
                 self._pokes.wait(self._until_next_turn())
                 self._guarded_turn()
-            self._guarded(self._release_idle)
-            self._guarded(self._counts.save)
+            outlived(self._release_idle)
+            outlived(self._counts.save)
             self._counts.tell()
         finally:
             self._ended.set()
             connection.close()
 
     def _guarded_turn(self) -> None:
-        if not self._guarded(self._turn):
+        if not outlived(self._turn):
             time.sleep(PAUSE_AFTER_FAULT)
-
-    def _guarded(self, step: Callable[[], None]) -> bool:
-        """Whether `step` was done; a database that is away is waited for, a fault of ours is told, neither ends us."""
-        try:
-            connection.close_if_unusable_or_obsolete()
-            step()
-        except (DatabaseError, InterfaceError) as error:
-            logger.warning(
-                "The engine lost its database and tries again: %s", str(error).strip() or repr(error)
-            )
-            connection.close()
-            return False
-        except Exception:
-            logger.exception("A fault in the engine; what it was about stays due")
-            return False
-        return True
 
     def _turn(self) -> None:
         self._collect()
         if self._stopping.is_set():
             for served in self._served.values():
-                for run in served.runs:
-                    run.stop()
+                served.stop()
         else:
             wanted = self._wanted()
             try:
@@ -151,6 +138,8 @@ class Engine:
                 raise
             self._advance()
         self._release_idle()
+        if not self._stopping.is_set():
+            self._pokes.put_later(self._leisure.asked(self._holder, serving=bool(self._served)))
 
     def _on_their_way(self) -> bool:
         return bool(self._unrecorded) or any(served.runs for served in self._served.values())
@@ -173,6 +162,7 @@ class Engine:
                     served.runs.remove(run)
                     served.wanted = True
         if self._unrecorded:
+            self._leisure.busy()
             self._record()
         while self._off:
             self._turn_off(*self._off.popitem())  # should this fail, the next attempt brings it again
@@ -199,6 +189,8 @@ class Engine:
         self._off |= dict.fromkeys(recorded.gone, OffReason.GONE)
         for webhook_id, seconds in recorded.retries.items():
             self._look_again(webhook_id, seconds)
+        for webhook_id in recorded.asked_for.intersection(self._served):
+            self._served[webhook_id].hand_over()
         if recorded.stale:
             logger.warning(
                 "%d outcomes came under lost leases; their deliveries are sent again", recorded.stale
@@ -213,9 +205,8 @@ class Engine:
             now = self._clock.now()
             wanted.update(due_webhooks(now, take_over=self._clock.may_take_over()), self._served)
             self._counts.save()
-        self._unnumbered |= wanted
         for webhook_id in wanted & self._served.keys():
-            self._served[webhook_id].wanted = True
+            self._served[webhook_id].look_for_new()
         return wanted - self._served.keys()
 
     def _lease(self, wanted: set[int]) -> None:
@@ -239,14 +230,9 @@ class Engine:
         ready = [
             webhook_id for webhook_id, served in self._served.items() if served.wanted and served.room() > 0
         ]
+        ready = self._numbered(ready)
         if not ready:
             return
-        # Whatever is new was told by a poke or found by the sweep.
-        unnumbered = self._unnumbered.intersection(ready)
-        if unnumbered:
-            give_positions()
-            number_deliveries(unnumbered)
-            self._unnumbered -= unnumbered
         now = database_now()
         for webhook_id in ready:
             self._served[webhook_id].wanted = False
@@ -256,6 +242,18 @@ class Engine:
             for webhook_id in ready:
                 self._served[webhook_id].wanted = True
             raise
+
+    def _numbered(self, webhook_ids: list[int]) -> list[int]:
+        """Those of the webhooks whose new deliveries have their numbers; the turn of the others comes next."""
+        new_since = {webhook_id: self._served[webhook_id].new_since for webhook_id in webhook_ids}
+        since = {webhook_id: moment for webhook_id, moment in new_since.items() if moment is not None}
+        if not since:
+            return webhook_ids
+        give_positions()
+        left = number_first(sorted(since, key=since.__getitem__), about=NUMBERED_A_TURN)
+        for webhook_id in since.keys() - left:
+            self._served[webhook_id].new_since = None
+        return [webhook_id for webhook_id in webhook_ids if webhook_id not in left]
 
     def _wishes(self, webhook_ids: Sequence[int], now: datetime) -> list[Wish]:
         """What to claim for those of the webhooks that may be sent to."""
@@ -280,6 +278,9 @@ class Engine:
 
     def _wish(self, served: Served, webhook: Webhook, share: int, now: datetime) -> Wish | None:
         """What the webhook's endpoint may get now, by its health and its rate limit; None for nothing."""
+        if webhook.state.asked_for:
+            served.hand_over()
+            return None
         facts = facts_of(webhook.state)
         wait = facts.seconds_to_wait(now)
         if wait > 0:
@@ -373,14 +374,13 @@ class Engine:
         with self._served_lock:
             for served in idle:
                 del self._served[served.lease.webhook_id]
-        self._unnumbered &= self._served.keys()
 
     # ── The thread that renews ──────────────────────────────────────────────────────────────────────────
 
     def _renew(self) -> None:
         try:
             while not self._ended.wait(RENEW_SECONDS):
-                self._guarded(self._renew_once)
+                outlived(self._renew_once)
         finally:
             connection.close()
 

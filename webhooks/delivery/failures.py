@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from webhooks.delivery.deadline import DeadlinePassed
 from webhooks.delivery.guard import NO_SUCH_NAME, CertificateExpired, LookupTimedOut, Refused
+from webhooks.delivery.sentences import Sentence
 
 
 class FailureCode(StrEnum):
@@ -43,12 +44,12 @@ class AnswerBroken(Exception):
 def failure_of(error: BaseException, *, timeout: float) -> Failure | None:
     """What went wrong, for errors that a stranger's server can cause; None for a fault of ours."""
     if isinstance(error, DeadlinePassed | TimeoutError) and not isinstance(error, LookupTimedOut):
-        return Failure(FailureCode.TIMED_OUT, f"no answer within {timeout:g} s")
-    for kind, code, words in _PLAIN:
+        return Failure(FailureCode.TIMED_OUT, Sentence.TIMED_OUT.told(seconds=f"{timeout:g}"))
+    for kind, code, sentence in _PLAIN:
         if isinstance(error, kind):
-            return Failure(code, words)
+            return Failure(code, sentence.told())
     if isinstance(error, Refused):
-        return Failure(FailureCode.ADDRESS_REFUSED, f"the address is not allowed: {error}")
+        return Failure(FailureCode.ADDRESS_REFUSED, Sentence.ADDRESS_REFUSED.told(reason=error))
     if isinstance(error, ssl.SSLError | CertificateExpired):
         return _tls_failure(error)
     if isinstance(error, socket.gaierror):
@@ -56,7 +57,9 @@ def failure_of(error: BaseException, *, timeout: float) -> Failure | None:
     if isinstance(error, AnswerBroken | http.client.HTTPException):
         return Failure(FailureCode.ANSWER_BROKEN, _broken_words(error))
     if isinstance(error, OSError):
-        return Failure(FailureCode.CONNECTION_FAILED, f"the connection failed: {error.strerror or error}")
+        return Failure(
+            FailureCode.CONNECTION_FAILED, Sentence.CONNECTION_FAILED.told(reason=error.strerror or error)
+        )
     return None
 
 
@@ -65,80 +68,72 @@ def status_failure(status: int) -> Failure | None:
     if 200 <= status < 300:
         return None
     if 300 <= status < 400:
-        return Failure(
-            FailureCode.REDIRECT, f"the endpoint redirects ({status}), and redirects are not followed"
-        )
-    return Failure(FailureCode.STATUS, f"the endpoint answered {status}")
+        return Failure(FailureCode.REDIRECT, Sentence.REDIRECT.told(status=status))
+    return Failure(FailureCode.STATUS, Sentence.STATUS.told(status=status))
 
 
-_PLAIN: tuple[tuple[type[BaseException], FailureCode, str], ...] = (
-    (LookupTimedOut, FailureCode.LOOKUP_TIMED_OUT, "the host name was not resolved in time"),
-    (
-        ConnectionRefusedError,
-        FailureCode.CONNECTION_REFUSED,
-        "the connection was refused: nothing listens there",
-    ),
-    (
-        http.client.RemoteDisconnected,
-        FailureCode.CONNECTION_CLOSED,
-        "the connection was closed without an answer",
-    ),
-    (ConnectionError, FailureCode.CONNECTION_CLOSED, "the connection was closed or reset"),
-    (ssl.SSLEOFError, FailureCode.CONNECTION_CLOSED, "the connection was closed or reset"),
+_PLAIN: tuple[tuple[type[BaseException], FailureCode, Sentence], ...] = (
+    (LookupTimedOut, FailureCode.LOOKUP_TIMED_OUT, Sentence.LOOKUP_TIMED_OUT),
+    (ConnectionRefusedError, FailureCode.CONNECTION_REFUSED, Sentence.CONNECTION_REFUSED),
+    (http.client.RemoteDisconnected, FailureCode.CONNECTION_CLOSED, Sentence.CLOSED_UNANSWERED),
+    (ConnectionError, FailureCode.CONNECTION_CLOSED, Sentence.CLOSED),
+    (ssl.SSLEOFError, FailureCode.CONNECTION_CLOSED, Sentence.CLOSED),
 )
 
 
 def _lookup_failure(error: socket.gaierror) -> Failure:
     if error.errno in NO_SUCH_NAME:
-        return Failure(FailureCode.HOST_UNKNOWN, "the host name does not exist")
-    return Failure(
-        FailureCode.LOOKUP_FAILED, f"the host name could not be resolved: {error.strerror or error}"
-    )
+        return Failure(FailureCode.HOST_UNKNOWN, Sentence.HOST_UNKNOWN.told())
+    words = Sentence.LOOKUP_FAILED.told(reason=error.strerror or error)
+    return Failure(FailureCode.LOOKUP_FAILED, words)
 
 
 def _tls_failure(error: ssl.SSLError | CertificateExpired) -> Failure:
     if isinstance(error, CertificateExpired):
-        words = f"the certificate expired on {error.on.day} {error.on:%B %Y}"
+        words = Sentence.EXPIRED_ON.told(day=f"{error.on.day} {error.on:%B %Y}")
         return Failure(FailureCode.CERTIFICATE_REFUSED, words)
     if isinstance(error, ssl.SSLCertVerificationError):
         return Failure(FailureCode.CERTIFICATE_REFUSED, _certificate_words(error))
     reason = error.reason or str(error)
-    words = _TLS_WORDS.get(reason) or f"TLS failed: {reason.replace('_', ' ').lower()}"
+    known = _TLS_SENTENCES.get(reason)
+    words = known.told() if known else Sentence.TLS_FAILED.told(reason=reason.replace("_", " ").lower())
     return Failure(FailureCode.TLS_FAILED, words)
 
 
 # By OpenSSL's reason. A server that speaks plain http on its https port answers with bytes that are no TLS.
-_NO_TLS = "what answers on this port does not speak TLS; is it plain http?"
-_OLD_TLS = "the endpoint speaks only versions of TLS that are not safe any more"
-_TLS_WORDS = {
-    "WRONG_VERSION_NUMBER": _NO_TLS,
-    "HTTP_REQUEST": _NO_TLS,
-    "RECORD_LAYER_FAILURE": _NO_TLS,
-    "PACKET_LENGTH_TOO_LONG": _NO_TLS,
-    "UNSUPPORTED_PROTOCOL": _OLD_TLS,
-    "TLSV1_ALERT_PROTOCOL_VERSION": _OLD_TLS,
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the endpoint refused the TLS handshake",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the endpoint asks for a certificate of ours, and Calliyo has none",
-    "TLSV1_UNRECOGNIZED_NAME": "the endpoint does not know this host name",
+_TLS_SENTENCES = {
+    "WRONG_VERSION_NUMBER": Sentence.NO_TLS,
+    "HTTP_REQUEST": Sentence.NO_TLS,
+    "RECORD_LAYER_FAILURE": Sentence.NO_TLS,
+    "PACKET_LENGTH_TOO_LONG": Sentence.NO_TLS,
+    "UNSUPPORTED_PROTOCOL": Sentence.OLD_TLS,
+    "TLSV1_ALERT_PROTOCOL_VERSION": Sentence.OLD_TLS,
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": Sentence.HANDSHAKE_REFUSED,
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": Sentence.CERTIFICATE_ASKED,
+    "TLSV1_UNRECOGNIZED_NAME": Sentence.NAME_UNKNOWN,
 }
 
 
 def _certificate_words(error: ssl.SSLCertVerificationError) -> str:
     message = error.verify_message
-    if "expired" in message:
-        return "the certificate has expired"
-    if "self-signed" in message or "self signed" in message:
-        return "the certificate is self-signed"
-    if "not yet valid" in message:
-        return "the certificate is not valid yet"
-    if "local issuer" in message:
-        return "the certificate is not from an authority that is trusted here"
-    if "mismatch" in message:
-        return "the certificate is for another host name"
-    return f"the certificate is not trusted: {message}"
+    for part, sentence in _CERTIFICATE_SENTENCES:
+        if part in message:
+            return sentence.told()
+    return Sentence.NOT_TRUSTED.told(reason=message)
+
+
+# By a part of OpenSSL's message.
+_CERTIFICATE_SENTENCES = (
+    ("expired", Sentence.EXPIRED),
+    ("self-signed", Sentence.SELF_SIGNED),
+    ("self signed", Sentence.SELF_SIGNED),
+    ("not yet valid", Sentence.NOT_YET_VALID),
+    ("local issuer", Sentence.UNKNOWN_AUTHORITY),
+    ("mismatch", Sentence.OTHER_HOST),
+)
 
 
 def _broken_words(error: BaseException) -> str:
     if isinstance(error, http.client.BadStatusLine):
-        return "what came back is not HTTP"
-    return f"the answer is broken: {str(error) or type(error).__name__}"
+        return Sentence.NOT_HTTP.told()
+    return Sentence.ANSWER_BROKEN.told(reason=str(error) or type(error).__name__)

@@ -28,7 +28,8 @@ FEW = 3
 """So many webhooks are asked for one by one, by a statement that is compiled once; more are asked for at once."""
 _TAKE = """
     UPDATE webhooks_endpointstate
-    SET lease_number = lease_number + 1, taken_from = lease_holder, lease_holder = %s, leased_until = {until}
+    SET lease_number = lease_number + 1, taken_from = lease_holder, lease_holder = %s, leased_until = {until},
+        asked_for = FALSE
     WHERE webhook_id IN (
         SELECT webhook_id FROM webhooks_endpointstate
         WHERE webhook_id {among} AND ({free}) {lock}
@@ -36,7 +37,7 @@ _TAKE = """
     RETURNING webhook_id, lease_number, taken_from
 """
 _RELEASE = """
-    UPDATE webhooks_endpointstate SET leased_until = NULL, lease_holder = ''
+    UPDATE webhooks_endpointstate SET leased_until = NULL, lease_holder = '', asked_for = FALSE
     WHERE webhook_id IN ({ids}) AND lease_holder = %s
 """
 

@@ -80,6 +80,7 @@ class Recorded:
 
     `delivered_after`: of each that was delivered, the seconds since it was queued. `gone`: answered 410; `failing`:
     nothing but failures for days. `retries`: by webhook, in how many seconds the next retry or probe is due.
+    `asked_for`: webhooks that another worker, which has nothing to do, would serve.
     """
 
     counted: Sequence[Outcome]
@@ -88,6 +89,7 @@ class Recorded:
     gone: frozenset[int]
     failing: frozenset[int]
     retries: Mapping[int, float]
+    asked_for: frozenset[int]
 
 
 def record(
@@ -118,6 +120,7 @@ def record(
         gone=frozenset(outcome.webhook_id for outcome in counted if outcome.result.status == GONE),
         failing=failures.for_good,
         retries=failures.retries,
+        asked_for=frozenset(webhook_id for webhook_id, state in states.items() if state.asked_for),
     )
 
 

@@ -12,6 +12,7 @@ from webhooks.delivery.gate import Gate
 from webhooks.delivery.lease import Lease
 from webhooks.delivery.record import Outcome
 from webhooks.delivery.send import AttemptResult, Sender, Timings
+from webhooks.delivery.sentences import Sentence
 from webhooks.delivery.target import Target
 from webhooks.delivery.turns import PATIENCE, Turn, Turns
 
@@ -105,7 +106,8 @@ class Run:
             result = sender.send(self.target.url, headers=headers, body=parcel.body, turn=turn)
         except Exception as error:
             logger.exception("Delivery %s could not be sent", parcel.delivery_id)
-            failure = Failure(FailureCode.INTERNAL, f"Calliyo could not send this: {type(error).__name__}")
+            words = Sentence.INTERNAL.told(reason=type(error).__name__)
+            failure = Failure(FailureCode.INTERNAL, words)
             result = AttemptResult(timings=Timings(total=time.monotonic() - before), failure=failure)
         return Outcome(
             parcel=parcel,

@@ -5,7 +5,7 @@ none, so that two changes of one lead never come inverted and a late commit come
 reader has passed. Deliveries are numbered in the order of the log.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from django.db import connection
 from django.db.models import Max
@@ -26,8 +26,9 @@ _GIVE_POSITIONS = """
     WHERE webhooks_event.id = fresh.id
 """
 _UNNUMBERED = """
-    SELECT DISTINCT webhook_id FROM webhooks_delivery
+    SELECT webhook_id, count(*) FROM webhooks_delivery
     WHERE webhook_id IN ({ids}) AND state = 'waiting' AND sequence IS NULL
+    GROUP BY webhook_id
 """
 _LOCK_STATES = """
     SELECT webhook_id FROM webhooks_endpointstate WHERE webhook_id IN ({ids}) ORDER BY webhook_id FOR NO KEY UPDATE
@@ -80,10 +81,30 @@ def latest_position() -> int:
 
 def number_deliveries(webhook_ids: Collection[int]) -> int:
     """Numbers what waits unnumbered for these webhooks, whose leases the caller holds; says how many."""
-    unnumbered = fetch_once(_UNNUMBERED.format(ids=ids_text(webhook_ids)), ()) if webhook_ids else []
-    if not unnumbered:
+    return _number(_unnumbered(webhook_ids).keys())
+
+
+def number_first(webhook_ids: Sequence[int], *, about: int) -> set[int]:
+    """As `number_deliveries`, in this order, until about so many are numbered; the webhooks that were not come to."""
+    counts = _unnumbered(webhook_ids)
+    numbered, room = set[int](), about
+    for webhook_id in (webhook_id for webhook_id in webhook_ids if webhook_id in counts):
+        if room > 0:
+            numbered.add(webhook_id)
+            room -= counts[webhook_id]
+    _number(numbered)
+    return counts.keys() - numbered
+
+
+def _unnumbered(webhook_ids: Collection[int]) -> dict[int, int]:
+    """How many wait without a number, of those that have any."""
+    return dict(fetch_once(_UNNUMBERED.format(ids=ids_text(webhook_ids)), ())) if webhook_ids else {}
+
+
+def _number(webhook_ids: Collection[int]) -> int:
+    if not webhook_ids:
         return 0
-    ids = ids_text(sorted(webhook_id for (webhook_id,) in unnumbered))
+    ids = ids_text(sorted(webhook_ids))
     number, keep = _NUMBER_DELIVERIES.format(ids=ids), _KEEP_LAST.format(ids=ids)
     if connection.vendor != "postgresql":
         return run_together(number, keep)[0]

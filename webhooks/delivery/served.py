@@ -1,5 +1,6 @@
 """A webhook that this engine serves: its lease, what is on its way, and how much more may be."""
 
+import time
 from dataclasses import dataclass, field
 
 from webhooks.delivery.gate import Gate
@@ -28,6 +29,10 @@ class Served:
     allowed_runs: int = 1
     slow: bool = False
     wanted: bool = True
+    new_since: float | None = field(default_factory=time.monotonic)
+    """When it was told that there may be deliveries without a number; a poke or the sweep tells it."""
+    asked_for: bool = False
+    """Another worker would serve it: what is under way ends, and then the lease is given back."""
     probed: int | None = None
     """The delivery that has just failed as a probe that goes on with another."""
     pace: float = 0.005
@@ -35,7 +40,7 @@ class Served:
 
     def room(self) -> int:
         """How many more runs may start now; behind a fast endpoint's run, the next one is made ready."""
-        if not self.lease.holds() or (self.runs and not self.gate.takes_more):
+        if self.asked_for or not self.lease.holds() or (self.runs and not self.gate.takes_more):
             return 0
         if self.health is not Health.HEALTHY:
             return 1 - len(self.runs)
@@ -56,6 +61,22 @@ class Served:
         self.probed = parcel.delivery_id if goes_on else None
         self.allowed_runs = runs_after(self.allowed_runs, outcome.answer())
 
+    def look_for_new(self) -> None:
+        """There may be more to do, and deliveries without a number."""
+        self.wanted = True
+        if self.new_since is None:
+            self.new_since = time.monotonic()
+
+    def stop(self) -> None:
+        """Begins no further request of what was read already."""
+        for run in self.runs:
+            run.stop()
+
+    def hand_over(self) -> None:
+        """Lets another worker have it, as soon as the requests under way have ended."""
+        self.asked_for = True
+        self.stop()
+
     def idle(self) -> bool:
         """Whether there is nothing on its way, and nothing to be done or no right to do it."""
-        return not self.runs and (not self.wanted or not self.lease.holds())
+        return not self.runs and (not self.wanted or self.asked_for or not self.lease.holds())

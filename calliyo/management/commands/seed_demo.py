@@ -24,8 +24,9 @@ def _number_of_leads(text: str) -> int:
 class Command(CalliyoCommand):
     help = (
         "Adds realistic demo data of every resource: users, campaigns, tags, leads, customers, calls, "
-        "follow-ups, notes. The same command twice adds nothing. Demo users have no password: nobody can "
-        "log in as one."
+        "follow-ups, notes; API keys with their usage, webhooks with their deliveries. The same command twice adds "
+        "nothing. Demo users have no password: nobody can log in as one. Nobody knows the tokens of the demo's "
+        "keys, and its webhooks send nothing."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -42,7 +43,7 @@ class Command(CalliyoCommand):
         leads: int = options["leads"]
         steps = track(
             seed(leads),
-            total=1 + -(-leads // CHUNK),
+            total=2 + -(-leads // CHUNK),
             description="Seeding",
             console=Console(stderr=True),
             disable=options["json"] or not sys.stderr.isatty(),

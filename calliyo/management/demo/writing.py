@@ -16,8 +16,9 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from calliyo.actor import SYSTEM, ActorType
+from calliyo.actor import SYSTEM, Actor, ActorType
 from calliyo.management.demo import words
+from calliyo.management.demo.integrations import write_integrations
 from calliyo.management.demo.story import LeadStory, lead_story, phone_of
 from calliyo.models import Company
 from calliyo.unit_of_work import unit_of_work
@@ -58,6 +59,9 @@ class Seeded:
     calls: int = 0
     follow_ups: int = 0
     notes: int = 0
+    api_keys: int = 0
+    webhooks: int = 0
+    deliveries: int = 0
 
     def __add__(self, other: Self) -> "Seeded":
         return Seeded(
@@ -69,6 +73,7 @@ class Seeded:
 class _Cast:
     """Who and what the stories' places and names stand for."""
 
+    admin: Actor
     manager: User
     team: Sequence[User]
     crowd: Sequence[User]
@@ -92,6 +97,9 @@ def seed(leads: int) -> Iterator[Seeded]:
     yield added
     for start in range(0, leads, CHUNK):
         yield _write_chunk(range(start, min(start + CHUNK, leads)), cast)
+    phones = [phone_of(index) for index in range(min(leads, DEFAULT_LEADS))]
+    made = write_integrations(by=cast.admin, phones=phones, now=cast.now)
+    yield Seeded(api_keys=made.api_keys, webhooks=made.webhooks, deliveries=made.deliveries)
 
 
 @unit_of_work
@@ -105,7 +113,9 @@ def _cast(leads: int) -> tuple[_Cast, Seeded]:
     agents = [user for user in users if user.role == Role.AGENT]
     campaigns, new_campaigns = _campaigns(agents, now.astimezone(zone))
     tags, new_tags = _tags()
+    admin = next(user for user in users if user.role == Role.COMPANY_ADMIN)
     cast = _Cast(
+        admin=Actor(type=ActorType.USER, id=admin.pk, name=admin.name),
         manager=next(user for user in users if user.role == Role.MANAGER),
         team=agents[: sum(role == Role.AGENT for _, _, role, _ in words.TEAM)],
         crowd=[agent for agent in agents if agent.lead_cap is None],

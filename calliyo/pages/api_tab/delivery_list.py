@@ -80,6 +80,11 @@ class DeliveryList:
     is_first_page: bool
     mark: str
 
+    @property
+    def any(self) -> bool:
+        """Whether there may be something to find: not where nothing was ever queued."""
+        return bool(self.rows or self.filters.any or not self.is_first_page)
+
 
 def address_of(webhook: Webhook, **more: str | int) -> str:
     """The list of a webhook's deliveries, with `more` in its query."""

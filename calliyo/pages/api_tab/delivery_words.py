@@ -9,6 +9,7 @@ from django.utils.translation import gettext, ngettext
 
 from calliyo.pages.api_tab.health import State
 from webhooks.catalogue import EventType
+from webhooks.delivery.sentences import translated
 from webhooks.delivery_log import Filters
 from webhooks.models import Delivery, DeliveryState
 
@@ -109,5 +110,6 @@ def filter_words(filters: Filters) -> str:
 
 
 def sentence(words: str) -> str:
-    """An error of the log as a sentence of its own."""
-    return f"{words[0].upper()}{words[1:]}." if words else ""
+    """An error of the log as a sentence of its own, in the reader's language."""
+    told = translated(words)
+    return f"{told[0].upper()}{told[1:]}." if told else ""

@@ -98,7 +98,7 @@ def plot_of(day: LastDay) -> Plot | None:
     slowest = nice(max((span.p95_ms or 0 for span in day.hours), default=0))
     return Plot(
         bars=[_bar(number, span, most) for number, span in enumerate(day.hours)],
-        counts=marks(most, compact, top=TOP, foot=TOP + _PLOT_HEIGHT),
+        counts=marks(most, compact, top=TOP, foot=TOP + _PLOT_HEIGHT, whole=True),
         median=_line([span.median_ms for span in day.hours], slowest),
         p95=_line([span.p95_ms for span in day.hours], slowest),
         times=marks(slowest, duration_words, top=TOP, foot=TOP + _PLOT_HEIGHT) if day.whole.delivered else [],
@@ -112,11 +112,14 @@ def plot_of(day: LastDay) -> Plot | None:
     )
 
 
-def marks(most: float, words: Callable[[float], str], *, top: float, foot: float) -> list[Label]:
-    """What an axis from 0 at `foot` to `most` at `top` is labelled with."""
+def marks(
+    most: float, words: Callable[[float], str], *, top: float, foot: float, whole: bool = False
+) -> list[Label]:
+    """What an axis from 0 at `foot` to `most` at `top` is labelled with; `whole`: what it counts has no halves."""
+    has_middle = most > 1 and not (whole and most % 2)
     return [
         Label(at=round(foot - (foot - top) * value / most, 2), text=words(value) if value else "0")
-        for value in ((0.0, most) if most == 1 else (0.0, most / 2, most))
+        for value in ((0.0, most / 2, most) if has_middle else (0.0, most))
     ]
 
 

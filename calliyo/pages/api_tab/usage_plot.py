@@ -13,7 +13,7 @@ from calliyo.pages.api_tab.plot import Box, Label, compact, marks, nice
 
 WIDTH: Final = 560
 HEIGHT: Final = 184
-LEFT, RIGHT, TOP, BOTTOM = 40, 12, 10, 24
+LEFT, RIGHT, TOP, BOTTOM = 40, 20, 10, 24  # half of the last label lies in RIGHT, on a narrow screen too
 FOOT: Final = HEIGHT - BOTTOM
 _LABELLED: Final = 7  # days
 _GAP: Final = 3.0
@@ -66,7 +66,7 @@ def usage_plot(days: Sequence[DayOfUsage]) -> UsagePlot | None:
     top = nice(most)
     return UsagePlot(
         bars=[_bar(number, day, len(days), top) for number, day in enumerate(days)],
-        counts=marks(top, compact, top=TOP, foot=FOOT),
+        counts=marks(top, compact, top=TOP, foot=FOOT, whole=True),
         days=_days(days),
         results=[result for result in RESULTS if any(getattr(day.calls, result) for day in days)],
         table=[DayRow(day=_day(day.day), calls=day.calls) for day in reversed(days) if day.calls.total],

@@ -99,6 +99,7 @@ def webhooks_panel(request: AdminRequest, key: APIKey, now_open: Open | None = N
     }
     if now_open.form:
         context |= {"form": now_open.form, "form_number": form_numbers.issue(request.user)}
+        context["editing"] = now_open.webhook_id
     if now_open.secret or now_open.exchange:
         context["once"] = True  # the answer to a post that a reload must not send again
     return drawer(key, "webhooks", **context)

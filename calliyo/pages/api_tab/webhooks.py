@@ -25,7 +25,7 @@ from calliyo.pages.api_tab.versions import ChangedMeanwhile, last_change, locked
 from calliyo.pages.api_tab.webhook_cards import Open, webhooks_panel
 from calliyo.pages.api_tab.webhook_changes import Merged, merged
 from calliyo.pages.api_tab.webhook_form import WebhookForm
-from calliyo.pages.wording import titled
+from calliyo.pages.wording import listed, titled
 from calliyo.unit_of_work import unit_of_work
 from leads.models import User
 from webhooks import operations, replay, resending
@@ -208,8 +208,11 @@ def _the_webhook(webhook_id: int) -> Webhook:
 def _saved(request: AdminRequest, key: APIKey, webhook: Webhook, form: WebhookForm) -> HttpResponse:
     messages.success(request, gettext("Saved"))
     if granted := form.granted(form.key):
-        text = gettext("The key has the scope %(scopes)s now.")
-        messages.success(request, text % {"scopes": ", ".join(titled(scope) for scope in granted)})
+        text = ngettext(
+            "The key has the scope %(scopes)s now.", "The key has the scopes %(scopes)s now.", len(granted)
+        )
+        told = listed([titled(scope) for scope in granted], gettext("and"))
+        messages.success(request, text % {"scopes": told})
     if form.generates_secret():
         return _shown(
             request, key, Open(webhook_id=webhook.pk, secret=operations.reveal_secret(webhook) or "")

@@ -33,6 +33,10 @@ if (overlay) {
     });
 }
 
+// ── A form that was refused is the answer to a post: back and reload lead to where it opens, and send nothing ─
+const opensAt = overlay?.dataset.opensAt;
+if (opensAt && new URL(opensAt, location.href).pathname !== location.pathname) history.replaceState(null, "", opensAt);
+
 // ── What is shown in one answer alone (a token, a secret) is gone from the page as soon as the page is left ───
 if (overlay?.dataset.address) {
     // Reload must ask for the page behind, not send the form again; no history entry leads back here.

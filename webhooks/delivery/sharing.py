@@ -1,0 +1,85 @@
+"""Sharing a standing backlog: a worker with nothing to do asks for half of the webhooks that another serves.
+
+Whoever is asked sees it with the next results, or when more is to be read, begins no further request there and gives
+the lease back. So who came second to a thousand deliveries does not watch the first send them.
+"""
+
+import time
+from typing import Any, Final
+
+from django.db import connection
+
+from calliyo.statements import fetch
+from webhooks.delivery.clock import database_clock_in
+
+STANDING: Final = 20
+"""So many deliveries that are due are worth another's while; fewer are sent before they have changed hands."""
+LEISURE: Final = 0.1
+"""Seconds without an outcome, or without a webhook to serve: then a worker looks what others have."""
+PAUSE_AFTER_NOTHING: Final = 0.5
+_STANDING_ELSEWHERE: Final = """
+    SELECT webhook_id FROM (
+        SELECT s.webhook_id, row_number() OVER (PARTITION BY s.lease_holder ORDER BY s.webhook_id) AS place,
+            count(*) OVER (PARTITION BY s.lease_holder) AS held
+        FROM webhooks_endpointstate AS s
+        WHERE s.leased_until > {now} AND s.lease_holder <> %s AND NOT s.asked_for
+            AND (s.held_until IS NULL OR s.held_until <= {now})
+            AND (s.paused_until IS NULL OR s.paused_until <= {now})
+            AND (s.paced_until IS NULL OR s.paced_until <= {now})
+            AND EXISTS (
+                SELECT 1 FROM webhooks_delivery AS d
+                WHERE d.webhook_id = s.webhook_id AND d.state = 'waiting' AND d.next_attempt_at <= {now}
+                LIMIT 1 OFFSET {but_one}
+            )
+    ) AS standing
+    WHERE place * 2 <= held
+"""
+# What its holder records at this moment is passed over: it is asked for at the next look.
+_ASK: Final = """
+    UPDATE webhooks_endpointstate SET asked_for = TRUE
+    WHERE webhook_id IN (
+        SELECT webhook_id FROM webhooks_endpointstate
+        WHERE webhook_id {among} AND leased_until > {now} AND lease_holder <> %s {lock}
+    )
+"""
+
+
+def ask_for_half(holder: str) -> list[int]:
+    """Asks each other worker for half of the webhooks that have a standing backlog; which these are.
+
+    Nobody is asked for his only one: it would be served no faster elsewhere.
+    """
+    now = database_clock_in(0)
+    standing = fetch(_STANDING_ELSEWHERE.format(now=now, but_one=STANDING - 1), [holder])
+    ids = [webhook_id for (webhook_id,) in standing]
+    if ids:
+        postgresql = connection.vendor == "postgresql"
+        statement = _ASK.format(
+            now=now,
+            among="= ANY (%s)" if postgresql else f"IN ({', '.join(map(str, ids))})",
+            lock="ORDER BY webhook_id FOR NO KEY UPDATE SKIP LOCKED" if postgresql else "",
+        )
+        parameters: list[Any] = [ids, holder] if postgresql else [holder]
+        with connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+    return ids
+
+
+class Leisure:
+    """When an engine has nothing to do, and looks what others have. For the engine's deciding thread."""
+
+    def __init__(self) -> None:
+        self._busy_at = self._look_at = 0.0
+
+    def busy(self) -> None:
+        """An outcome came just now."""
+        self._busy_at = time.monotonic()
+
+    def asked(self, holder: str, *, serving: bool) -> list[int]:
+        """The webhooks that others were asked for, if there was leisure to look. `serving`: has webhooks of its own."""
+        now = time.monotonic()
+        if now < self._look_at or (serving and now < self._busy_at + LEISURE):
+            return []
+        asked = ask_for_half(holder)
+        self._look_at = now + (LEISURE if asked else PAUSE_AFTER_NOTHING)
+        return asked
