@@ -16,7 +16,6 @@ logger = logging.getLogger(__name__)
 
 TASK = "webhooks.poke"
 ORDERS = "webhooks.resend"
-EXPIRES = 60.0  # seconds; sweeps were there long before
 LEAST_GAP = 0.02  # seconds between two messages; the first of a burst goes at once, the rest are joined
 IN_ONE_MESSAGE = 8
 """So many ids go in one message at most: a worker takes a message whole, and many webhooks are work for all workers."""
@@ -92,7 +91,7 @@ class Sender:
         if self._link is None:
             self._link = broker_link.Link(self._url)
         try:
-            self._link.send(self._task, [list(ids)], expires=EXPIRES)
+            self._link.send(self._task, [list(ids)])
         except BaseException:
             link, self._link = self._link, None
             link.close()

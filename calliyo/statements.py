@@ -82,7 +82,7 @@ class _JsonTextLoader(Loader):
         return bytes(data[1:]).decode()  # behind the version of its binary form
 
 
-def fetch_once(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+def fetch_once(sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """The rows that the statement gives, planned for these very parameters."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)

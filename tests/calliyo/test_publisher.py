@@ -13,7 +13,8 @@ import pytest
 from kombu import Connection
 
 from apikeys.models import APIKey
-from calliyo import broker, publisher
+from calliyo import broker, broker_link, publisher
+from calliyo.celery import app as celery_app
 from calliyo.publisher import Publisher, Sender
 from tests.leads.factories import LeadFactory
 from tests.processes import environment_of_processes, wait_until
@@ -123,7 +124,26 @@ def test_a_failing_broker_is_in_the_log_once_a_minute(own, send, monkeypatch, ca
     assert "nobody there" in caplog.text
 
 
-def test_a_wake_up_is_a_celery_message_with_the_ids_that_expires(tmp_path):
+def test_a_broker_whose_messages_nobody_takes_does_not_fill_up(monkeypatch):
+    monkeypatch.setattr(broker_link, "MOST_WAITING", 30)
+    monkeypatch.setattr(broker_link, "SENT_BETWEEN_LOOKS", 10)
+    with celery_app.connection_for_write() as broker_connection:
+        celery_app.control.purge(broker_connection)
+        link = broker_link.Link()
+        try:
+            for number in range(100):
+                link.send(publisher.TASK, [[number]])
+            assert link._waiting() == 30
+            assert celery_app.control.purge(broker_connection) == 30
+            for number in range(20):
+                link.send(publisher.TASK, [[number]])
+            assert link._waiting() == 20  # somebody took them: it takes more
+            celery_app.control.purge(broker_connection)
+        finally:
+            link.close()
+
+
+def test_a_wake_up_is_a_celery_message_with_the_ids_that_expires_by_the_brokers_clock_alone(tmp_path):
     run_script(
         "poke_webhooks([5, 4]); assert publisher._publisher.flush(20)",
         CALLIYO_DATA_DIR=str(tmp_path),
@@ -137,7 +157,8 @@ def test_a_wake_up_is_a_celery_message_with_the_ids_that_expires(tmp_path):
         message = connection.default_channel.basic_get("celery", no_ack=True)
     assert message.headers["task"] == "webhooks.poke"
     assert message.payload[0] == [[4, 5]]
-    assert message.headers["expires"] is not None
+    assert message.headers["expires"] is None  # a worker would compare that with a clock of its own
+    assert message.properties["expiration"] == "60000"
     assert message.headers["ignore_result"] is True
 
 

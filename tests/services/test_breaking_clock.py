@@ -4,6 +4,7 @@ The database's: a `clock_timestamp()` of the tests' own stands before PostgreSQL
 touched. A worker's own: `stepped_worker`, and the database's stays right.
 """
 
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from tests.servers import free_port
 from tests.services.breaking import SOON, Writers, assert_all_arrived, changing, nothing_waits
 from tests.webhooks.engines import new_key, new_lead, new_webhook
 from webhooks.delivery.clock import database_now
+from webhooks.delivery.engine import SWEEP_SECONDS
 from webhooks.models import Attempt, Delivery, EndpointState
 from webhooks.operations import reveal_secret
 
@@ -157,6 +159,7 @@ def test_a_worker_whose_own_clock_is_stepped_to_and_fro_loses_nothing_and_sends_
     writers.stop()
     arrived = assert_all_arrived(receiver, webhooks=[webhook, other])
     assert [worker.popen.poll() for worker in workers] == [None, None]
+    assert stepped.output.count("the clock is off") == 10  # five steps, of the worker and of its child
     failed = Attempt.objects.exclude(error="").count()
     # Leases go by the database's clock: none is lost, so nothing comes again that had not failed.
     assert failed > 0 and len(arrived.requests) - len(arrived.by_delivery) == failed
@@ -170,10 +173,9 @@ def test_a_worker_whose_own_clock_is_an_hour_off_signs_and_logs_by_the_databases
     worker, clock = start_stepped_worker(HOUR)
     for number, seconds in enumerate((HOUR, -HOUR), start=1):
         clock.write_text(str(seconds))
-        time.sleep(0.5)
+        wait_until(lambda off=seconds: worker.output.count(f"the clock is off by {off} s") == 2)
         worker_was_off = database_now()
         new_lead(number)
-        # A wake-up may seem to have expired: the sweep finds what it was for.
         received = receiver.wait_for(number, seconds=10)[-1]
         assert abs(int(received.headers["webhook-timestamp"]) - received.at) < 3
         Verifier(reveal_secret(webhook)).verify(received.body, received.headers)  # within five minutes
@@ -181,6 +183,26 @@ def test_a_worker_whose_own_clock_is_an_hour_off_signs_and_logs_by_the_databases
         logged = Attempt.objects.latest("pk")
         assert worker_was_off <= logged.started_at <= database_now()
     worker.stop()
+
+
+@pytest.mark.parametrize("seconds", [HOUR, -HOUR])
+def test_a_worker_whose_own_clock_is_an_hour_off_is_woken_all_the_same(
+    start_stepped_worker, receiver, seconds
+):
+    """Without wake-ups, each event would wait for the sweep: two seconds behind the one that brought the last."""
+    new_webhook(receiver.url)
+    worker, _ = start_stepped_worker(seconds)
+    wait_until(lambda: worker.output.count(f"the clock is off by {seconds} s") == 2)
+    waits = []
+    for number in range(1, 8):
+        new_lead(number)
+        committed_at = time.monotonic()
+        receiver.wait_for(number, seconds=10)
+        waits.append(time.monotonic() - committed_at)
+        wait_until(nothing_waits)
+        time.sleep(0.3)  # the engine has given the lease back, and waits to be told
+    worker.stop()
+    assert statistics.mean(waits[1:]) < 0.7 * (SWEEP_SECONDS - 0.3), waits
 
 
 def _is_third(received: Received) -> bool:

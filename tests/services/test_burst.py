@@ -4,7 +4,7 @@ Told by PostgreSQL's own count of rows and pages, which is the same however busy
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -12,16 +12,18 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.db.models import F
 
-from tests.webhooks.engines import new_webhook
+from apikeys.models import APIKey
+from tests.webhooks.engines import new_key, new_webhook
 from webhooks.delivery.clock import database_now
 from webhooks.delivery.due import Wish, due_deliveries
 from webhooks.delivery.health import Facts, Health
-from webhooks.delivery.lease import take_leases
+from webhooks.delivery.lease import Lease, take_leases
 from webhooks.delivery.probe import next_probe
 from webhooks.delivery.sequence import give_positions, number_deliveries
 from webhooks.delivery.target import target_of
-from webhooks.models import Delivery, Event, Ordering, Webhook
+from webhooks.models import Delivery, EndpointState, Event, Ordering, Webhook
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
 
@@ -82,10 +84,16 @@ def rows_of(node) -> int:
     return node["Actual Loops"] * (node["Actual Rows"] + thrown_away) + below
 
 
-def fill(webhook: Webhook, now: datetime, leads: int) -> None:
+def fill(webhook: Webhook, now: datetime, leads: int, *, count: int = BURST, first_lead: int = 0) -> None:
     events = Event.objects.bulk_create(
-        Event(uid=uuid4(), type="lead.updated", lead_id=number % leads, payload="{}", created_at=now)
-        for number in range(BURST)
+        Event(
+            uid=uuid4(),
+            type="lead.updated",
+            lead_id=first_lead + number % leads,
+            payload="{}",
+            created_at=now,
+        )
+        for number in range(count)
     )
     Delivery.objects.bulk_create(
         Delivery(
@@ -102,7 +110,8 @@ def fill(webhook: Webhook, now: datetime, leads: int) -> None:
 
 def burst(leads: int, ordering: Ordering = Ordering.PER_LEAD) -> Webhook:
     """A webhook for which so many wait at once, in a table whose statistics were taken when nothing did."""
-    webhook = new_webhook("http://127.0.0.1:9/", ordering=ordering)
+    key = APIKey.objects.first() or new_key()
+    webhook = new_webhook("http://127.0.0.1:9/", key=key, ordering=ordering)
     now = database_now()
     fill(webhook, now, leads)
     Delivery.objects.update(state="delivered", next_attempt_at=None, finished_at=now)
@@ -147,3 +156,105 @@ def test_the_next_probe_is_found_in_a_burst_without_reading_all_for_each(leads):
         )
     assert first and second and first.delivery_id < second.delivery_id
     assert done and [work for work in done if work.is_too_much()] == []
+
+
+def claim_of(webhook: Webhook, busy_leads: Collection[int] = ()) -> tuple[list[int], int]:
+    """What a claim gives, by sequence, and the pages that it costs."""
+    now = database_now()
+    lease = Lease(webhook.pk, 1, 0)
+    wish = Wish(target=target_of(webhook, now), lease=lease, limit=LIMIT, busy_leads=busy_leads)
+    with work_of_statements() as done:
+        claimed = due_deliveries([wish], now)[webhook.pk]
+    return [each.sequence for each in claimed], sum(work.pages for work in done)
+
+
+def number(webhook: Webhook) -> None:
+    take_leases([webhook.pk], holder="me")
+    give_positions()
+    number_deliveries([webhook.pk])
+
+
+def few_leads(webhook: Webhook, now: datetime, count: int) -> None:
+    fill(webhook, now, 40, count=count)
+
+
+def one_lead_before_many(webhook: Webhook, now: datetime, count: int) -> None:
+    fill(webhook, now, 1, count=count)
+    fill(webhook, now + timedelta(milliseconds=1), 2 * LIMIT, count=2 * LIMIT, first_lead=1)
+
+
+def one_lead_that_waits_for_its_first(webhook: Webhook, now: datetime, count: int) -> None:
+    one_lead_before_many(webhook, now, count)
+    first = Delivery.objects.filter(state="waiting").order_by("id")[:1].values("pk")
+    Delivery.objects.filter(pk__in=first).update(next_attempt_at=now + timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("waits", "ordering", "busy_leads", "given"),
+    [
+        (few_leads, Ordering.PER_LEAD, (), LIMIT),
+        (few_leads, Ordering.PER_LEAD, range(40), 0),
+        (few_leads, Ordering.NONE, range(40), 0),
+        (few_leads, Ordering.STRICT, (), LIMIT),
+        (one_lead_before_many, Ordering.PER_LEAD, (), LIMIT),
+        (one_lead_before_many, Ordering.PER_LEAD, (0,), LIMIT),
+        (one_lead_before_many, Ordering.NONE, (0,), LIMIT),
+        (one_lead_that_waits_for_its_first, Ordering.PER_LEAD, (), LIMIT),
+    ],
+)
+def test_a_claim_costs_the_same_however_much_waits_behind_it(waits, ordering, busy_leads, given):
+    """Few leads with many each were read whole for each claim: draining them grew with the square."""
+    costs = []
+    for count in (BURST, 4 * BURST):
+        webhook = burst(1, ordering)
+        Delivery.objects.filter(state="waiting").delete()
+        waits(webhook, database_now() - timedelta(seconds=1), count)
+        number(webhook)
+        claimed, pages = claim_of(webhook, busy_leads)
+        assert len(claimed) == given
+        costs.append(pages)
+        Delivery.objects.all().delete()
+    assert costs[1] <= 1.2 * costs[0] and costs[0] <= 60 * LIMIT, costs
+
+
+def test_draining_twice_as_much_costs_twice_as_much():
+    costs = []
+    for count in (BURST, 2 * BURST):
+        webhook = new_webhook("http://127.0.0.1:9/", key=APIKey.objects.first() or new_key())
+        few_leads(webhook, database_now(), count)
+        number(webhook)
+        left, cost = count, 0
+        while left:
+            claimed, pages = claim_of(webhook)
+            assert len(claimed) == LIMIT
+            Delivery.objects.filter(webhook=webhook, sequence__in=claimed).update(
+                state="delivered", next_attempt_at=None, finished_at=database_now()
+            )
+            left, cost = left - len(claimed), cost + pages
+        costs.append(cost)
+    assert 1.6 <= costs[1] / costs[0] <= 2.4, costs
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+@pytest.mark.parametrize("leads", [BURST, 40, 1])
+def test_strict_order_and_probes_never_read_through_what_is_delivered(leads, analyzed):
+    """The index of all sequences has what was ever delivered: only the partial one is small."""
+    webhook = burst(leads, Ordering.STRICT)
+    Delivery.objects.filter(state="delivered").update(sequence=F("id"))
+    EndpointState.objects.update_or_create(
+        webhook=webhook, defaults={"last_sequence": Delivery.objects.latest("id").pk}
+    )
+    number(webhook)
+    if analyzed:
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE webhooks_event, webhooks_delivery")
+    claimed, pages = claim_of(webhook)
+    assert len(claimed) == LIMIT and pages <= 8 * LIMIT
+    now = database_now()
+    down = Facts(health=Health.DOWN, down_since=now - timedelta(hours=1), probes=3)
+    for ordering in (Ordering.STRICT, Ordering.PER_LEAD):
+        with work_of_statements() as done:
+            first = next_probe(webhook.pk, ordering, down, just_failed=None, now=now)
+            next_probe(webhook.pk, ordering, down, just_failed=first and first.delivery_id, now=now)
+        # From lead to lead it passes the dead that no vacuum has cleared away yet.
+        assert done and max(work.pages for work in done) <= 6 * LIMIT, done

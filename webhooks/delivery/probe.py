@@ -5,14 +5,26 @@ once more: were the endpoint back, the oldest would have arrived first, so order
 oldest poisoned, the other one shows it.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db import connection
+from django.db.models import QuerySet
 
+from calliyo.statements import fetch_once
+from webhooks.delivery.bulk import ids_text
 from webhooks.delivery.health import RULES, Facts
+from webhooks.delivery.waiting_leads import WIDER, walk
 from webhooks.models import Delivery, DeliveryState, EndpointState, Ordering
+
+_FIRST_LOOK = 100
+_OLDEST_OF = """
+    SELECT (
+        SELECT d.id FROM webhooks_delivery AS d
+        WHERE d.webhook_id = {webhook} AND d.state = 'waiting' AND d.lead_id = these.lead_id ORDER BY d.id LIMIT 1
+    ) FROM ({these}) AS these
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,41 +45,65 @@ def next_probe(
 
     `just_failed`: the delivery that a probe, which was to go on, has failed with a moment ago.
     """
-    # By an expression: the index of all sequences would be read through millions that are delivered.
     waiting = Delivery.objects.filter(
-        webhook_id=webhook_id, state=DeliveryState.WAITING, sequence__isnull=False
-    ).order_by(Coalesce("sequence", 0))
-    oldest = waiting.only("lead_id", "sequence").first()
+        webhook_id=webhook_id, state=DeliveryState.WAITING, sequence__gt=0
+    ).order_by("sequence", "id")
+    oldest = waiting.only("webhook_id", "lead_id", "sequence").first()
     if oldest is None:
         return None
     if ordering is Ordering.STRICT:
         return Probe(delivery_id=oldest.pk)
-    if waiting.exclude(lead_id=oldest.lead_id).exists():
-        return Probe(delivery_id=_next_lead(waiting, webhook_id))
-    others = waiting.exclude(pk=oldest.pk)
+    if len(walk(webhook_id, 2).ids) > 1:
+        return Probe(delivery_id=_next_lead(waiting, oldest))
     long_down = facts.down_since is not None and now - facts.down_since >= RULES.next_of_lead_after
-    if not long_down or not others.exists():
+    # The others, as far as it matters: the turn is that of so many probes, round and round.
+    others = waiting.exclude(pk=oldest.pk).values_list("pk", flat=True)
+    ids = list(others[: facts.probes + 1]) if long_down else []
+    if not ids:
         return Probe(delivery_id=oldest.pk)
     if just_failed != oldest.pk:
         return Probe(delivery_id=oldest.pk, goes_on=True)
-    ids = others.values_list("pk", flat=True)
-    turn = facts.probes % ids.count()
-    return Probe(delivery_id=ids[turn], passes=True)
+    return Probe(delivery_id=ids[facts.probes % len(ids)], passes=True)
 
 
-def _next_lead(waiting: QuerySet[Delivery], webhook_id: int) -> int:
+def _next_lead(waiting: QuerySet[Delivery], oldest: Delivery) -> int:
     """The oldest of the next lead behind the latest probe, or of the first one."""
-    state = EndpointState.objects.filter(webhook_id=webhook_id)
+    state = EndpointState.objects.filter(webhook_id=oldest.webhook_id)
     probed = state.values_list("probed_sequence", flat=True).first() or 0
-    earlier = Delivery.objects.filter(
-        webhook_id=OuterRef("webhook_id"),
-        lead_id=OuterRef("lead_id"),
-        state=DeliveryState.WAITING,
-        id__lt=OuterRef("id"),
-    )
-    # A sub-select with a LIMIT and no join: PostgreSQL believes that next to nothing waits, and plans a join for that.
-    first_earlier = Subquery(earlier.order_by("id").values("pk")[:1])
-    heads = waiting.alias(earlier=first_earlier).filter(earlier=None).values_list("pk", "sequence")
-    pk, sequence = heads.filter(sequence__gt=probed).first() or heads[0]
+    pk, sequence = _oldest_behind(waiting, oldest.webhook_id, probed) or (oldest.pk, oldest.sequence)
     state.update(probed_sequence=sequence)
     return pk
+
+
+def _oldest_behind(
+    waiting: QuerySet[Delivery], webhook_id: int, probed: int
+) -> tuple[int, int | None] | None:
+    """The first behind `probed` that is the oldest of its lead, and its sequence.
+
+    Looked for in what is next behind it or, where one lead has all of that, from lead to lead: whichever ends sooner.
+    """
+    behind = waiting.filter(sequence__gt=probed)
+    most = _FIRST_LOOK
+    while True:
+        seen = list(behind.values_list("pk", "lead_id", "sequence")[:most])
+        oldest_of_leads = _oldest_of(webhook_id, {lead_id for _, lead_id, _ in seen})
+        for pk, _, sequence in seen:
+            if pk in oldest_of_leads:
+                return pk, sequence
+        if len(seen) < most:
+            return None
+        leads = walk(webhook_id, most)
+        if leads.complete:
+            return (
+                behind.filter(pk__in=_oldest_of(webhook_id, leads.ids)).values_list("pk", "sequence").first()
+            )
+        most *= WIDER
+
+
+def _oldest_of(webhook_id: int, leads: Collection[int]) -> set[int]:
+    """The oldest that waits, of each of the leads."""
+    these = "SELECT lead_id FROM unnest('{%s}'::bigint[]) AS lead_id"
+    if connection.vendor != "postgresql":
+        these = "SELECT value AS lead_id FROM json_each('[%s]')"
+    statement = _OLDEST_OF.format(webhook=webhook_id, these=these % ids_text(leads))
+    return {pk for (pk,) in fetch_once(statement, ())}
