@@ -48,10 +48,10 @@ PAGE: Final = 50
 DEEP: Final = 10_000 if LEADS > 10_000 * PAGE else 1_000
 LIST: Final = "/public/leads"
 PATHS: Final = {
-    "a constant": "/bench/bare",
-    "one statement by hand": "/bench/sql",
-    "ModelSerializer, flat": "/bench/flat",
-    "ModelSerializer": "/bench/rest",
+    "a constant": "/public/bench/bare",
+    "one statement by hand": "/public/bench/sql",
+    "ModelSerializer, flat": "/public/bench/flat",
+    "ModelSerializer": "/public/bench/rest",
     "without token, scope, limit": f"/public/bench/open?limit={PAGE}",
     "the list": f"{LIST}?limit={PAGE}",
 }

@@ -68,13 +68,12 @@ class OpenList(LeadViewSet):
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
 
 
+# Below `/public/`, so that each comes to its view by the way of the API's own requests.
 urlpatterns = [
-    path(
-        "public/bench/open", OpenList.as_view({"get": "list"}, detail=False)
-    ),  # under Calliyo's own middleware
+    path("public/bench/open", OpenList.as_view({"get": "list"}, detail=False)),
+    path("public/bench/bare", bare),
+    path("public/bench/sql", bare_sql),
+    path("public/bench/flat", FlatList.as_view()),
+    path("public/bench/rest", PlainList.as_view()),
     *urls.urlpatterns,
-    path("bench/bare", bare),
-    path("bench/sql", bare_sql),
-    path("bench/flat", FlatList.as_view()),
-    path("bench/rest", PlainList.as_view()),
 ]
