@@ -58,7 +58,7 @@ def test_the_api_is_limited_through_redis(db, redis):
 def test_a_redis_that_has_forgotten_the_script_is_told_it_again(redis):
     buckets = RedisBuckets(redis)
     redis.script_flush()
-    assert [round(buckets.take(3, Limit(rate=600), 1).left) for _ in range(2)] == [99, 98]
+    assert [round(buckets.take(3, Limit(rate=100), 1).left) for _ in range(2)] == [99, 98]
 
 
 def test_a_rate_that_is_raised_holds_at_once(redis):
@@ -71,19 +71,19 @@ def test_a_rate_that_is_raised_holds_at_once(redis):
 
 def test_a_connection_that_redis_has_closed_is_opened_anew(redis, caplog):
     buckets = RedisBuckets(redis)
-    assert round(buckets.take(5, Limit(rate=600), 1).left) == 99
+    assert round(buckets.take(5, Limit(rate=100), 1).left) == 99
     for client in redis.client_list():
         if client["cmd"] == "evalsha":
             redis.client_kill(client["addr"])
-    assert round(buckets.take(5, Limit(rate=600), 1).left) == 98
+    assert round(buckets.take(5, Limit(rate=100), 1).left) == 98
     assert "cache_down" not in caplog.text
 
 
 def test_an_answer_that_nobody_read_is_not_taken_for_the_next_one(redis):
     buckets = RedisBuckets(redis)
-    buckets.charge(6, Limit(rate=600), 50)
-    assert round(buckets.take(7, Limit(rate=600), 1).left) == 99
-    assert round(buckets.take(6, Limit(rate=600), 1).left) == 49
+    buckets.charge(6, Limit(rate=100), 50)
+    assert round(buckets.take(7, Limit(rate=100), 1).left) == 99
+    assert round(buckets.take(6, Limit(rate=100), 1).left) == 49
 
 
 def test_a_list_is_read_while_its_limit_is_awaited_and_told_only_within_it(db, redis, monkeypatch):
