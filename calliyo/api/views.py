@@ -72,7 +72,7 @@ class ApiView(APIView):
         except Exception as error:  # noqa: BLE001  # every error is an answer of the contract's form
             response = self.handle_exception(error)
         if self.awaited is not None:
-            response = self._if_let_through(response)
+            response = self._if_let_through(self.awaited, response)
         self.response = self.finalize_response(asked, cast("Response", response), *args, **kwargs)
         return self.response
 
@@ -88,11 +88,10 @@ class ApiView(APIView):
         """Whether the request only reads what takes no time, so that its limit may be awaited meanwhile."""
         return False
 
-    def _if_let_through(self, response: HttpResponseBase) -> HttpResponseBase:
+    def _if_let_through(self, check: Callable[[], None], response: HttpResponseBase) -> HttpResponseBase:
         """The answer, or the refusal of the check that was not waited for."""
         try:
-            if self.awaited is not None:
-                self.awaited()
+            check()
         except Exception as error:  # noqa: BLE001  # as above
             return self.handle_exception(error)
         return response

@@ -15,6 +15,13 @@ def ids_text(ids: Iterable[int]) -> str:
     return ", ".join(str(int(each)) for each in ids)
 
 
+def ids_as_rows(ids: Iterable[int], *, table: str, column: str) -> str:
+    """The ids as they stand behind `FROM`: rows of `table` with this one column, to look each up by itself."""
+    if connection.vendor == "postgresql":
+        return f"unnest('{{{ids_text(ids)}}}'::bigint[]) AS {table} ({column})"
+    return f"(SELECT value AS {column} FROM json_each('[{ids_text(ids)}]')) AS {table}"  # noqa: S608  # numbers
+
+
 def insert_rows(table: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
     """Inserts the rows; `columns` has PostgreSQL's type of each."""
     if not rows:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from calliyo.statements import fetch_once
-from webhooks.delivery.bulk import ids_text
+from webhooks.delivery.bulk import ids_as_rows, ids_text
 from webhooks.delivery.lease import Lease
 from webhooks.delivery.probe import Probe
 from webhooks.delivery.target import Target
@@ -129,7 +129,7 @@ _ON_POSTGRESQL = {
             WHERE {_OF_LEAD} ORDER BY d.id LIMIT looked_at.most
         ) AS first_of_lead
     """,  # noqa: S608  # no value
-    "{these_leads}": "SELECT lead_id, {each} AS most FROM unnest('{{{leads}}}'::bigint[]) AS lead_id",
+    "{these_leads}": "SELECT lead_id, {each} AS most FROM {leads}",
 }
 _ON_SQLITE = {
     "{first_of_leads}": f"""
@@ -139,7 +139,7 @@ _ON_SQLITE = {
     "{these_leads}": f"""
         SELECT lead_id, COALESCE((
             SELECT d.id FROM webhooks_delivery AS d WHERE {_OF_LEAD} ORDER BY d.id LIMIT 1 OFFSET {{each}} - 1
-        ), {2**63 - 1}) AS up_to FROM (SELECT value AS lead_id FROM json_each('[{{leads}}]')) AS looked_at
+        ), {2**63 - 1}) AS up_to FROM {{leads}}
     """,  # noqa: S608  # no value
 }
 
@@ -252,7 +252,8 @@ def _spelled(chosen: str, parts: Mapping[str, str]) -> str:
 
 def _these(leads: Collection[int], limit: int) -> dict[str, object]:
     """Of each of the leads as many as bring together what is wanted."""
-    return {"leads": ids_text(leads), "each": -(-limit // max(1, len(leads)))}
+    rows = ids_as_rows(leads, table="looked_at", column="lead_id")
+    return {"leads": rows, "each": -(-limit // max(1, len(leads)))}
 
 
 def _moment(moment: datetime | None) -> str:

@@ -26,6 +26,8 @@ SAFETY_SECONDS = 1.0
 MAX_FOUND = 1000
 FEW = 3
 """So many webhooks are asked for one by one, by a statement that is compiled once; more are asked for at once."""
+WAITS = ("held_until", "paused_until", "paced_until")
+"""The columns of a state that keep its webhook from being sent to until then."""
 _TAKE = """
     UPDATE webhooks_endpointstate
     SET lease_number = lease_number + 1, taken_from = lease_holder, lease_holder = %s, leased_until = {until},
@@ -85,8 +87,9 @@ def _due(now: datetime | Parameter) -> QuerySet[Webhook]:
         webhook_id=OuterRef("pk"), state=DeliveryState.WAITING, next_attempt_at__lte=now
     )
     webhooks = sendable(now)
-    for waits in ("state__held_until", "state__paused_until", "state__paced_until"):
-        webhooks = webhooks.filter(Q(state=None) | Q(**{waits: None}) | Q(**{f"{waits}__lte": now}))
+    for waits in WAITS:
+        over = Q(**{f"state__{waits}": None}) | Q(**{f"state__{waits}__lte": now})
+        webhooks = webhooks.filter(Q(state=None) | over)
     return webhooks.filter(Exists(due))
 
 
@@ -127,10 +130,15 @@ def _taken(webhook_ids: Collection[int], holder: str, *, take_over: bool) -> lis
         until=database_clock_in(LEASE_SECONDS),
         free="leased_until IS NULL" + (f" OR leased_until <= {database_clock_in(0)}" if take_over else ""),
         among="= ANY (%s)" if postgresql else f"IN ({ids_text(webhook_ids)})",
-        lock="ORDER BY webhook_id FOR NO KEY UPDATE SKIP LOCKED" if postgresql else "",
+        lock=free_rows_only(),
     )
     taken: list[Any] = fetch(statement, [holder, list(webhook_ids)] if postgresql else [holder])
     return taken
+
+
+def free_rows_only() -> str:
+    """SQL: locks the states in the one order that there is, without those that somebody else has locked."""
+    return "ORDER BY webhook_id FOR NO KEY UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
 
 
 def renew_leases(leases: Iterable[Lease], *, holder: str) -> None:

@@ -9,11 +9,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection
 from django.db.models import QuerySet
 
 from calliyo.statements import fetch_once
-from webhooks.delivery.bulk import ids_text
+from webhooks.delivery.bulk import ids_as_rows
 from webhooks.delivery.health import RULES, Facts
 from webhooks.delivery.waiting_leads import WIDER, walk
 from webhooks.models import Delivery, DeliveryState, EndpointState, Ordering
@@ -23,7 +22,7 @@ _OLDEST_OF = """
     SELECT (
         SELECT d.id FROM webhooks_delivery AS d
         WHERE d.webhook_id = {webhook} AND d.state = 'waiting' AND d.lead_id = these.lead_id ORDER BY d.id LIMIT 1
-    ) FROM ({these}) AS these
+    ) FROM {these}
 """
 
 
@@ -102,8 +101,5 @@ def _oldest_behind(
 
 def _oldest_of(webhook_id: int, leads: Collection[int]) -> set[int]:
     """The oldest that waits, of each of the leads."""
-    these = "SELECT lead_id FROM unnest('{%s}'::bigint[]) AS lead_id"
-    if connection.vendor != "postgresql":
-        these = "SELECT value AS lead_id FROM json_each('[%s]')"
-    statement = _OLDEST_OF.format(webhook=webhook_id, these=these % ids_text(leads))
-    return {pk for (pk,) in fetch_once(statement, ())}
+    these = ids_as_rows(leads, table="these", column="lead_id")
+    return {pk for (pk,) in fetch_once(_OLDEST_OF.format(webhook=webhook_id, these=these), ())}

@@ -5,12 +5,14 @@ the lease back. So who came second to a thousand deliveries does not watch the f
 """
 
 import time
-from typing import Any, Final
+from typing import Final
 
 from django.db import connection
 
 from calliyo.statements import fetch
+from webhooks.delivery.bulk import ids_text
 from webhooks.delivery.clock import database_clock_in
+from webhooks.delivery.lease import WAITS, free_rows_only
 
 STANDING: Final = 20
 """So many deliveries that are due are worth another's while; fewer are sent before they have changed hands."""
@@ -23,10 +25,7 @@ _STANDING_ELSEWHERE: Final = """
             count(*) OVER (PARTITION BY s.lease_holder) AS held
         FROM webhooks_endpointstate AS s
         WHERE s.leased_until > {now} AND s.lease_holder <> %s AND NOT s.asked_for
-            AND (s.held_until IS NULL OR s.held_until <= {now})
-            AND (s.paused_until IS NULL OR s.paused_until <= {now})
-            AND (s.paced_until IS NULL OR s.paced_until <= {now})
-            AND EXISTS (
+            AND {waits_over} AND EXISTS (
                 SELECT 1 FROM webhooks_delivery AS d
                 WHERE d.webhook_id = s.webhook_id AND d.state = 'waiting' AND d.next_attempt_at <= {now}
                 LIMIT 1 OFFSET {but_one}
@@ -39,7 +38,7 @@ _ASK: Final = """
     UPDATE webhooks_endpointstate SET asked_for = TRUE
     WHERE webhook_id IN (
         SELECT webhook_id FROM webhooks_endpointstate
-        WHERE webhook_id {among} AND leased_until > {now} AND lease_holder <> %s {lock}
+        WHERE webhook_id IN ({ids}) AND leased_until > {now} AND lease_holder <> %s {lock}
     )
 """
 
@@ -50,18 +49,13 @@ def ask_for_half(holder: str) -> list[int]:
     Nobody is asked for his only one: it would be served no faster elsewhere.
     """
     now = database_clock_in(0)
-    standing = fetch(_STANDING_ELSEWHERE.format(now=now, but_one=STANDING - 1), [holder])
+    waits_over = " AND ".join(f"(s.{waits} IS NULL OR s.{waits} <= {now})" for waits in WAITS)
+    statement = _STANDING_ELSEWHERE.format(now=now, waits_over=waits_over, but_one=STANDING - 1)
+    standing = fetch(statement, [holder])
     ids = [webhook_id for (webhook_id,) in standing]
     if ids:
-        postgresql = connection.vendor == "postgresql"
-        statement = _ASK.format(
-            now=now,
-            among="= ANY (%s)" if postgresql else f"IN ({', '.join(map(str, ids))})",
-            lock="ORDER BY webhook_id FOR NO KEY UPDATE SKIP LOCKED" if postgresql else "",
-        )
-        parameters: list[Any] = [ids, holder] if postgresql else [holder]
         with connection.cursor() as cursor:
-            cursor.execute(statement, parameters)
+            cursor.execute(_ASK.format(now=now, ids=ids_text(ids), lock=free_rows_only()), [holder])
     return ids
 
 
