@@ -22,6 +22,8 @@ from webhooks.models import Attempt, Delivery, EndpointState, Event, Webhook
 
 SOON = "0,0.2,0.2,0.2,0.5,0.5,0.5,1,1,1,1,1,1"
 """A retry schedule for tests."""
+AWAY = (Error, InterfaceError, requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
+"""What a server that is killed costs its callers; the last one: between an answer's head and its body."""
 
 
 @dataclass
@@ -108,7 +110,7 @@ class Writers:
             while not self._stop.wait(self._pause):
                 try:
                     work()
-                except (Error, InterfaceError, requests.ConnectionError):
+                except AWAY:
                     connection.close()
                     self._stop.wait(0.1)
         except BaseException as error:  # noqa: BLE001 (raised again where it is waited for)
