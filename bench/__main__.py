@@ -21,8 +21,8 @@ RESULTS = Path(".data/bench")
 AIMS = """\
 Aims on PostgreSQL: a save adds at most 1.0 bare save, alike for 0 and for 10 webhooks. Arrival: p50 at \
 most 15 ms over a bare POST, p99 60. Deliveries: at least 1.5 times \
-the Session loop and 10 times a task each; two workers 1.7 times one, as far as the cores have room beside receiver \
-and database. Beside endpoints that hang: p95 at most 1.5 times alone. A long history: within 10 %; memory flat. \
+the Session loop and 10 times a task each; two workers with two cores 1.7 times one with one, receiver and database \
+on the same. Beside endpoints that hang: p95 at most 1.5 times alone. A long history: within 10 %; memory flat. \
 A bulk change: at most 3 times bare. A batch of leads: at least 10 times single posts. A page of leads: at least \
 3 times ModelSerializer, at least \
 0.3 of a constant view, 0.5 wanted; token, scope and limit at most 0.15 of it; a deep page within 10 %; as NDJSON \

@@ -3,28 +3,26 @@
 The rivals take turns: a bare loop over one `requests.Session`, a Celery task a delivery, and the engine in one worker
 process with one endpoint and with a hundred, and in two processes.
 
-What a second worker brings is limited by the machine: receiver, PostgreSQL and the workers share its cores, and a core
-that one of them uses is none to the others. So "two workers, times one" is told beside two limits of the same run:
-- two such loops in two processes, times one: what a second process brings here that has the receiver beside it and
-  no database at all. The share of it is the figure that allows for the receiver.
-- what the cores have room for: their number over the processor time that worker, PostgreSQL and receiver together use
-  for one delivery, over one worker's rate. More than that no second worker could bring, however the work is shared.
+What a second worker brings is limited by the machine: receiver, PostgreSQL and the workers share its cores, and one
+worker with PostgreSQL and the receiver beside it has most of two. So there are two ways to ask:
+- Two workers with two cores, times one worker with one, each time with receiver, PostgreSQL and Redis on the same: what
+  a worker more brings where a core comes with it. This is the figure that allows for the receiver.
+- Two workers with two cores, times one that has both: beside it, what the cores have room for, which is their number
+  over the processor time that worker, PostgreSQL and receiver together use for one delivery, over one worker's rate.
+  More than that no second worker could bring, however the work is shared.
 """
 
-import multiprocessing
 import os
 import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
 import requests
 from celery import Celery
-from django.db import connection
 
 from bench.backlog import (
     TYPE,
@@ -37,7 +35,7 @@ from bench.backlog import (
 )
 from bench.baseline.app import deliver
 from bench.baseline.models import PlainDelivery, make_tables
-from bench.processes import cpu_seconds, database_server, process, workers
+from bench.processes import cpu_seconds, database_server, on_cores, process, redis_server, workers
 from bench.timing import Figure, interleaved, ratios
 from tests.servers import free_port
 from webhooks.delivery.clock import ClockReading
@@ -54,7 +52,7 @@ LOOP = 500 if QUICK else 1500
 WARM_UP = 5.0
 BASELINE = 150 if QUICK else 500
 LOOP_ALONE = "requests.Session loop, nothing recorded"
-TWO_LOOPS = "two Session loops in two processes"
+ON_ONE_CORE = "engine, a hundred endpoints, all of it on one core"
 ONE_WORKER = "engine, a hundred endpoints"
 TWO_WORKERS = "engine, a hundred endpoints, two workers"
 BASELINE_WORKER = (
@@ -84,13 +82,6 @@ def session_loop(address: str, secret: str) -> float:
             )
             session.post(target.url, data=body, headers=headers, timeout=15).raise_for_status()
         return LOOP / (time.perf_counter() - before)
-
-
-def two_session_loops(pool: ProcessPoolExecutor, address: str, secret: str) -> float:
-    """The same loop in two processes at once, to the same receiver; both together."""
-    before = time.perf_counter()
-    list(pool.map(session_loop, [address] * 2, [secret] * 2))
-    return 2 * LOOP / (time.perf_counter() - before)
 
 
 def task_each(address: str, secret: str, app: Celery) -> float:
@@ -150,9 +141,14 @@ def engine(webhooks: list[Webhook], count: int, costs: Costs | None = None) -> f
     return count / seconds
 
 
-def beside_another_worker(webhooks: list[Webhook]) -> float:
-    with workers(1, name="another"):
+def beside_another_worker(webhooks: list[Webhook], everybody: set[int]) -> float:
+    with workers(1, name="another") as others:
         time.sleep(WARM_UP)
+        return on_so_many_cores(2, webhooks, everybody.union(others))
+
+
+def on_so_many_cores(count: int, webhooks: list[Webhook], everybody: set[int]) -> float:
+    with on_cores(set(sorted(os.sched_getaffinity(0))[:count]), everybody):
         return engine(webhooks, STANDING)
 
 
@@ -160,22 +156,20 @@ def measure() -> dict[str, Any]:
     address, secret = f"http://127.0.0.1:{free_port()}", generate_secret()
     make_tables()
     with ExitStack() as stack:
-        connection.close()  # nothing to share with what is forked
-        pool = stack.enter_context(ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")))
-        pool.submit(os.getpid).result()  # forks both
         receiver = stack.enter_context(process("bench.fast_receiver", address.rpartition(":")[2]))
         wait_for_receiver(address)
         one, hundred = new_webhooks(address, "fast", 1), new_webhooks(address, "fast", 100)
         stack.enter_context(process(*BASELINE_WORKER))
         [worker] = stack.enter_context(workers())
         costs = Costs(worker=worker, database=database_server(), receiver=receiver.pid)
+        everybody = {os.getpid(), worker, database_server(), redis_server() or worker, receiver.pid}
         rivals: dict[str, Callable[[], float]] = {
             LOOP_ALONE: lambda: session_loop(address, secret),
             "a Celery task each, requests.post": lambda: task_each(address, secret, deliver.app),
             "engine, one endpoint": lambda: engine(one, ENGINE),
             ONE_WORKER: lambda: engine(hundred, STANDING, costs),
-            TWO_WORKERS: lambda: beside_another_worker(hundred),
-            TWO_LOOPS: lambda: two_session_loops(pool, address, secret),
+            TWO_WORKERS: lambda: beside_another_worker(hundred, everybody),
+            ON_ONE_CORE: lambda: on_so_many_cores(1, hundred, everybody),
             "bare socket, one request after another": lambda: receivers_limit(address),
         }
         said = interleaved(rivals, rounds=ROUNDS)
@@ -199,18 +193,14 @@ def measure() -> dict[str, Any]:
 def two_workers(
     said: Mapping[str, list[float]], microseconds: Mapping[str, Sequence[float]]
 ) -> dict[str, dict[str, float]]:
-    """What a second worker brings, beside what a second process can bring here."""
-    times_one = [two / one for two, one in zip(said[TWO_WORKERS], said[ONE_WORKER], strict=True)]
-    loops = [two / one for two, one in zip(said[TWO_LOOPS], said[LOOP_ALONE], strict=True)]
+    """What a second worker brings, with a core of its own and without."""
     cores = len(os.sched_getaffinity(0)) * 1e6
-    used = [sum(parts) for parts in zip(*microseconds.values(), strict=True)][
-        1:
-    ]  # without the round that warms up
+    # Without the round that warms up.
+    used = [sum(parts) for parts in zip(*microseconds.values(), strict=True)][1:]
     room = [cores / each / rate for each, rate in zip(used, said[ONE_WORKER], strict=True)]
     return {
-        "times one": Figure.of(times_one).as_dict(),
-        "two loops, times one loop": Figure.of(loops).as_dict(),
-        "share of what two loops bring": ratios(times_one, loops).as_dict(),
+        "with two cores, times one with one": ratios(said[TWO_WORKERS], said[ON_ONE_CORE]).as_dict(),
+        "with two cores, times one that has both": ratios(said[TWO_WORKERS], said[ONE_WORKER]).as_dict(),
         "times one that the cores have room for": Figure.of(room).as_dict(),
         **{
             f"µs of processor time a delivery, {name}": Figure.of(list(values[1:])).as_dict()

@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from django.conf import settings
 from django.db import connection
+
+from apikeys.redis_client import redis_of
 
 WORKER = (
     *("celery", "--app", "calliyo.celery", "worker", "--concurrency", "1"),
@@ -50,6 +53,40 @@ def cpu_seconds(pid: int) -> float:
         return 0.0  # ended just now: its parent has it
     own = sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
     return own + sum(cpu_seconds(int(child)) for child in children)
+
+
+def family_of(pid: int) -> Iterator[int]:
+    """The process, those that it started, and theirs."""
+    yield pid
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in thread.read_text().split():
+            yield from family_of(int(child))
+
+
+@contextmanager
+def on_cores(cores: set[int], pids: Iterable[int]) -> Iterator[None]:
+    """Keeps these processes, all that they started and what they start meanwhile, on these cores."""
+    before = os.sched_getaffinity(0)
+    families = [member for pid in pids for member in family_of(pid)]
+    for member in families:
+        _keep_on(cores, member)
+    try:
+        yield
+    finally:
+        for member in {member for pid in pids for member in family_of(pid)}.union(families):
+            _keep_on(before, member)
+
+
+def _keep_on(cores: set[int], pid: int) -> None:
+    for thread in Path(f"/proc/{pid}/task").glob("*"):
+        with suppress(ProcessLookupError):  # has ended since it was listed
+            os.sched_setaffinity(int(thread.name), cores)
+
+
+def redis_server() -> int | None:
+    """Redis's process; None where the broker is in the processes."""
+    redis = redis_of(settings.CACHES["default"])
+    return None if redis is None else int(redis.info("server")["process_id"])
 
 
 def parent_of(pid: int) -> int:
