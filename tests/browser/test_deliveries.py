@@ -291,6 +291,6 @@ def test_the_readmes_second_picture(
 ) -> None:
     """`docs/images/deliveries.png` is a copy of this one."""
     look(settings_api, 1280, "light")
-    settings_api.set_viewport_size({"width": 1280, "height": 880})
+    settings_api.set_viewport_size({"width": 1280, "height": 920})
     settings_api.goto(address(live_server, webhook))
     picture("deliveries-of-readme")
