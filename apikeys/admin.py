@@ -26,7 +26,15 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic c
 
 @admin.register(APIKey)
 class APIKeyAdmin(ReadOnlyAdmin):
-    list_display = ("name", "prefix", "active", "scopes_in_a_row", "expires_at", "last_used_at", "last_used_address")
+    list_display = (
+        "name",
+        "prefix",
+        "active",
+        "scopes_in_a_row",
+        "expires_at",
+        "last_used_at",
+        "last_used_address",
+    )
     list_filter = ("active",)
     search_fields = ("name", "prefix")
     # The digest is left out: it is nobody's to see.
