@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from apikeys.models import APIKey, AuditEntry, IdempotencyRecord, KeyUsage, RefusedCall
 
@@ -25,7 +26,15 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic c
 
 @admin.register(APIKey)
 class APIKeyAdmin(ReadOnlyAdmin):
-    list_display = ("name", "prefix", "active", "scopes", "expires_at", "last_used_at", "last_used_address")
+    list_display = (
+        "name",
+        "prefix",
+        "active",
+        "scopes_in_a_row",
+        "expires_at",
+        "last_used_at",
+        "last_used_address",
+    )
     list_filter = ("active",)
     search_fields = ("name", "prefix")
     # The digest is left out: it is nobody's to see.
@@ -43,6 +52,11 @@ class APIKeyAdmin(ReadOnlyAdmin):
         ("created_at", "updated_at", "version"),
         ("last_used_at", "last_used_address"),
     )
+
+    @admin.display(description=_("scopes"))
+    def scopes_in_a_row(self, key: APIKey) -> str:
+        """The scopes as the API writes them, without the brackets of a list."""
+        return ", ".join(key.scopes)
 
 
 @admin.register(AuditEntry)

@@ -129,6 +129,7 @@ except (KeyError, ValueError):
 USE_TZ = True
 USE_I18N = True
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = ["calliyo.formats"]
 LOCALE_PATHS = [BASE_DIR / "calliyo" / "locale"]  # a translation is a file there
 CALLIYO_DEFAULT_REGION = env.str("CALLIYO_DEFAULT_REGION", default="IN").upper()
 

@@ -1,5 +1,6 @@
 """What the frame around every page asks for: its navigation, and moments that can be read at a glance."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +12,8 @@ from django.http import HttpRequest
 from django.template import Context
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, gettext_noop
 
 from calliyo.pages.access import is_company_admin
@@ -28,6 +29,8 @@ _PLACES: tuple[tuple[str, type[Model]], ...] = (
     (gettext_noop("Follow-ups"), FollowUp),
     (gettext_noop("Campaigns"), Campaign),
 )
+
+_BEFORE_A_PART = re.compile(r"(?<=[^/:])(?=[/?&#].)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,12 @@ def when(moment: datetime | None) -> str | SafeString:
 def thousands(number: int) -> str:
     """A number as people read it: 1,204."""
     return f"{number:,}"
+
+
+@register.filter
+def breakable(url: str) -> SafeString:
+    """A URL that goes to the next line before a part of its path, not within a word."""
+    return format_html_join(mark_safe("<wbr>"), "{}", ((part,) for part in _BEFORE_A_PART.split(url)))
 
 
 def _entries(request: HttpRequest) -> Iterator[Entry]:

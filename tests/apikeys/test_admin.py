@@ -5,7 +5,8 @@ from django.test import Client
 from django.utils import timezone
 
 from apikeys.models import APIKey, AuditEntry, IdempotencyRecord, KeyUsage, RefusedCall
-from apikeys.operations import create_api_key
+from apikeys.operations import create_api_key, set_scopes
+from calliyo.pages.wording import exact
 from tests.leads.factories import CompanyAdminFactory, UserFactory
 
 
@@ -81,3 +82,12 @@ def test_agents_do_not_see_them(minted, record):
     client.force_login(UserFactory())
     for path in pages(minted, record):
         assert client.get(path).status_code in {302, 403}
+
+
+def test_the_list_shows_scopes_and_times_as_the_settings_write_them(desk, minted):
+    set_scopes(key=minted.key, scopes=["leads:read", "notes:write"])
+    used = timezone.now()
+    APIKey.objects.filter(pk=minted.key.pk).update(last_used_at=used)
+    page = desk.get("/admin/apikeys/apikey/").content.decode()
+    assert '<td class="field-scopes_in_a_row">leads:read, notes:write</td>' in page
+    assert f'<td class="field-last_used_at nowrap">{exact(used).rpartition(":")[0]}</td>' in page

@@ -284,3 +284,13 @@ def test_every_state_of_the_log_fits_the_screen(
     page.get_by_text("Attempt 2").click()
     picture(f"delivery-attempts-{scheme}-{width}")
     fits(page, width)
+
+
+def test_the_readmes_second_picture(
+    settings_api: Page, live_server: Any, webhook: Webhook, picture: Callable[[str], None]
+) -> None:
+    """`docs/images/deliveries.png` is a copy of this one."""
+    look(settings_api, 1280, "light")
+    settings_api.set_viewport_size({"width": 1280, "height": 920})
+    settings_api.goto(address(live_server, webhook))
+    picture("deliveries-of-readme")

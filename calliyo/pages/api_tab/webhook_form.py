@@ -90,7 +90,9 @@ class WebhookForm(PlainForm):
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         help_text=_("At least 16 characters; the receiver needs the same."),
     )
-    ordering = forms.ChoiceField(label=_("Order"), choices=ORDERINGS)
+    ordering = forms.ChoiceField(
+        label=_("Order"), choices=ORDERINGS, help_text=_("Whether events wait for each other.")
+    )
     rate_limit = forms.IntegerField(
         label=_("Deliveries a minute, at most"),
         required=False,

@@ -174,6 +174,7 @@ function pretty(text) {
 async function send(form, found) {
     const told = form.querySelector("[data-told]");
     const outcome = form.querySelector("[data-outcome]");
+    told.classList.remove("visually-hidden");
     if (!token.value.trim()) {
         told.textContent = words.noToken;
         token.focus();
@@ -191,6 +192,8 @@ async function send(form, found) {
         outcome.querySelector("[data-headers]").textContent = [...answer.headers].map(([name, value]) => `${name}: ${value}`).join("\n");
         outcome.querySelector("[data-answer]").textContent = pretty(text);
         outcome.hidden = false;
+        // It stands below already, beside how long it took; here it is for who hears the page.
+        told.classList.add("visually-hidden");
         told.textContent = status.textContent;
     } catch (error) {
         told.textContent = words.noAnswer + error.message;
