@@ -6,9 +6,11 @@
 """
 
 import sys
+from datetime import UTC, datetime
 from ipaddress import ip_address
 
 import pytest
+import time_machine
 from django.core.cache import cache
 from django.db import connection
 from hypothesis import settings
@@ -109,6 +111,14 @@ def watcher(monkeypatch):
     yield own
     own.close()
     own.join()
+
+
+@pytest.fixture
+def mid_step():
+    """Time stands still in the middle of a step of 30 seconds, so that a code is never late by chance."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    with time_machine.travel(now.replace(second=now.second // 30 * 30 + 15), tick=False):
+        yield
 
 
 @pytest.fixture

@@ -10,6 +10,13 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 from leads.models import SecondFactor, User
 
 
+class CodeInput(forms.TextInput):
+    """A code that was refused is not typed again: it comes back empty, as a password does."""
+
+    def format_value(self, value: Any) -> None:
+        return None
+
+
 class CodeField(forms.CharField):
     """The six digits of an authenticator app, which a phone or a password manager may fill in."""
 
@@ -18,7 +25,7 @@ class CodeField(forms.CharField):
         super().__init__(
             label=gettext_lazy("Code"),
             max_length=20,
-            widget=forms.TextInput(attributes),
+            widget=CodeInput(attributes),
             required=False,
             **options,
         )
@@ -32,7 +39,7 @@ class RecoveryCodeField(forms.CharField):
         super().__init__(
             label=gettext_lazy("Recovery code"),
             max_length=40,
-            widget=forms.TextInput(attributes),
+            widget=CodeInput(attributes),
             required=False,
         )
 

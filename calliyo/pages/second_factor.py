@@ -35,6 +35,9 @@ class ConfirmForm(forms.Form):
 
     code = CodeField(help_text=gettext_lazy("Six digits that the app shows, new every 30 seconds."))
 
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args, label_suffix="")
+
 
 class ProofForm(forms.Form):
     """What is asked before anything is changed: the password, and a code."""
@@ -47,8 +50,8 @@ class ProofForm(forms.Form):
     code = CodeField()
     recovery_code = RecoveryCodeField()
 
-    def __init__(self, *args: Any, request: AdminRequest, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any, request: AdminRequest) -> None:
+        super().__init__(*args, label_suffix="")
         self.request = request
 
     def clean(self) -> dict[str, Any]:

@@ -54,10 +54,10 @@ def renew_recovery_codes(*, user: User) -> list[str]:
 @unit_of_work
 def switch_off(*, user: User) -> None:
     """From now on the password is enough; raises NoSecondFactor where it was already."""
-    removed, _ = SecondFactor.objects.filter(user=user).delete()
     cleared: int = User.rows.filter(pk=user.pk, has_second_factor=True).update(has_second_factor=False)
-    if not removed and not cleared:
+    if not cleared:
         raise NoSecondFactor(gettext("%(user)s has no second factor.") % {"user": user.get_username()})
+    SecondFactor.objects.filter(user=user).delete()
     _note(user, "second_factor.switched_off", gettext("Switched off the second factor."))
 
 

@@ -1,13 +1,11 @@
 """A company admin and her browser, without a browser."""
 
 import re
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
 from html import unescape
 from typing import Any
 
 import pytest
-import time_machine
 from django.http import HttpResponse
 from django.test import Client
 
@@ -63,14 +61,6 @@ def desk(priya: User, client: Client) -> Desk:
     Company.current()  # made by the first request of all, which no query count is about
     client.force_login(priya)
     return Desk(client)
-
-
-@pytest.fixture
-def mid_step() -> Iterator[None]:
-    """Time stands still in the middle of a step of 30 seconds, so that a code is never late by chance."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    with time_machine.travel(now.replace(second=now.second // 30 * 30 + 15), tick=False):
-        yield
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from leads import codes
 from leads.models import Role, SecondFactor, User
-from leads.operations.second_factor import switch_off, switch_on
+from leads.operations.second_factor import switch_on
 from tests.calliyo.conftest import TAB, text_of
 from tests.calliyo.test_api_tab_login import PASSWORD, held_in, log_in
 from tests.second_factor import app_code, with_factor
@@ -395,12 +395,3 @@ def test_a_refused_key_leaves_the_one_before(priya):
     with pytest.raises(Exception, match="not the code"):
         switch_on(user=priya, key=codes.new_key(), code=app_code(key))
     assert state() == before
-
-
-def test_the_right_code_at_once_from_two_sides_is_taken_once(priya):
-    key, _ = with_factor(priya)
-    first, second = SecondFactor.objects.get(), SecondFactor.objects.get()
-    assert first.verify_token(app_code(key))
-    second.refresh_from_db()
-    assert not second.verify_token(app_code(key))
-    switch_off(user=priya)
