@@ -9,7 +9,7 @@ import segno
 from django import forms
 from django.contrib import messages
 from django.contrib.auth import authenticate, update_session_auth_hash
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, gettext_lazy
@@ -35,8 +35,8 @@ class ConfirmForm(forms.Form):
 
     code = CodeField(help_text=gettext_lazy("Six digits that the app shows, new every 30 seconds."))
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args, label_suffix="")
+    def __init__(self, sent: QueryDict | None = None) -> None:
+        super().__init__(sent, label_suffix="")
 
 
 class ProofForm(forms.Form):
@@ -50,8 +50,8 @@ class ProofForm(forms.Form):
     code = CodeField()
     recovery_code = RecoveryCodeField()
 
-    def __init__(self, *args: Any, request: AdminRequest) -> None:
-        super().__init__(*args, label_suffix="")
+    def __init__(self, sent: QueryDict | None = None, *, request: AdminRequest) -> None:
+        super().__init__(sent, label_suffix="")
         self.request = request
 
     def clean(self) -> dict[str, Any]:
