@@ -11,6 +11,7 @@ from ipaddress import ip_address
 
 import pytest
 import time_machine
+from django.contrib.contenttypes.models import ContentType
 from django.core.cache import cache
 from django.db import connection
 from hypothesis import settings
@@ -85,6 +86,7 @@ def what_migrations_wrote(django_db_serialized_rollback):
 def empty_cache():
     """Rate limits and the like start anew with each test."""
     cache.clear()
+    ContentType.objects.clear_cache()  # a test that is rolled back takes with it what it made of them
     TALLY.clear()
     SLOTS.clear()
     if isinstance(BUCKETS, LocalBuckets):
