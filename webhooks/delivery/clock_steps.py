@@ -89,8 +89,11 @@ class CheckedClock:
         if step and step > 0:
             # Living leases seem to have run out until they are renewed; nobody takes them over meanwhile.
             self._no_takeover_before = time.monotonic() + LEASE_SECONDS
-        self._leases.free_the_dead(now)
         return now
+
+    def free_the_dead(self, now: datetime) -> None:
+        """Frees the leases of the dead that a clock which was set back since has made long."""
+        self._leases.free_the_dead(now)
 
     def may_take_over(self) -> bool:
         """Whether a lease that has run out by this clock may be believed to be nobody's."""

@@ -203,6 +203,7 @@ class Engine:
             self._sweep_at = time.monotonic() + SWEEP_SECONDS
             give_positions()
             now = self._clock.now()
+            self._clock.free_the_dead(now)
             wanted.update(due_webhooks(now, take_over=self._clock.may_take_over()), self._served)
             self._counts.save()
         for webhook_id in wanted & self._served.keys():
@@ -213,7 +214,8 @@ class Engine:
         room = MAX_SERVED - len(self._served)
         if not wanted or room <= 0:
             return
-        due = due_webhooks(database_now(), among=wanted)
+        # Looked at for a step: no poke takes over what only seems to have run out.
+        due = due_webhooks(self._clock.now(), among=wanted)
         room = min(room, LEASES_A_TURN)
         due, later = due[:room], due[room:]
         self._pokes.put(later)

@@ -6,7 +6,7 @@ The lease's number fences: a result counts only under the number that it was sen
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -14,9 +14,9 @@ from django.db import connection
 from django.db.models import BigIntegerField, Exists, OuterRef, Q, QuerySet
 
 from calliyo.fields import MomentField
-from calliyo.statements import Parameter, Statement, fetch
+from calliyo.statements import Parameter, Statement, fetch, fetch_once
 from webhooks.delivery.bulk import ids_text
-from webhooks.delivery.clock import database_clock_in, database_now
+from webhooks.delivery.clock import database_clock_in
 from webhooks.models import Delivery, DeliveryState, EndpointState, Webhook
 
 LEASE_SECONDS = 8.0
@@ -38,10 +38,18 @@ _TAKE = """
     )
     RETURNING webhook_id, lease_number, taken_from
 """
-_RELEASE = """
-    UPDATE webhooks_endpointstate SET leased_until = NULL, lease_holder = '', asked_for = FALSE
-    WHERE webhook_id IN ({ids}) AND lease_holder = %s
+# Both lock in the one order, as recording does in another thread: by the table's own, the two wait for each other.
+_OURS = """
+    SELECT webhook_id FROM webhooks_endpointstate WHERE webhook_id IN ({ids}) AND lease_holder = %s {lock}
 """
+_RENEW = f"""
+    UPDATE webhooks_endpointstate SET leased_until = {{until}} WHERE webhook_id IN ({_OURS})
+    RETURNING webhook_id, lease_number
+"""  # noqa: S608  # no value
+_RELEASE = f"""
+    UPDATE webhooks_endpointstate SET leased_until = NULL, lease_holder = '', asked_for = FALSE
+    WHERE webhook_id IN ({_OURS})
+"""  # noqa: S608  # no value
 
 
 @dataclass(slots=True)
@@ -136,9 +144,14 @@ def _taken(webhook_ids: Collection[int], holder: str, *, take_over: bool) -> lis
     return taken
 
 
+def in_order() -> str:
+    """SQL: locks the states in the one order that there is, so that no two wait for each other."""
+    return "ORDER BY webhook_id FOR NO KEY UPDATE" if connection.vendor == "postgresql" else ""
+
+
 def free_rows_only() -> str:
-    """SQL: locks the states in the one order that there is, without those that somebody else has locked."""
-    return "ORDER BY webhook_id FOR NO KEY UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+    """SQL: as `in_order`, without those that somebody else has locked."""
+    return f"{in_order()} SKIP LOCKED" if connection.vendor == "postgresql" else ""
 
 
 def renew_leases(leases: Iterable[Lease], *, holder: str) -> None:
@@ -147,9 +160,8 @@ def renew_leases(leases: Iterable[Lease], *, holder: str) -> None:
     if not by_id:
         return
     asked_at = time.monotonic()
-    ours = EndpointState.objects.filter(webhook_id__in=by_id, lease_holder=holder)
-    ours.update(leased_until=database_now() + timedelta(seconds=LEASE_SECONDS))
-    for webhook_id, number in ours.values_list("webhook_id", "lease_number"):
+    statement = _RENEW.format(until=database_clock_in(LEASE_SECONDS), ids=ids_text(by_id), lock=in_order())
+    for webhook_id, number in fetch_once(statement, [holder]):
         lease = by_id[webhook_id]
         if lease.number == number:
             lease.ours_until = _ours_until(asked_at)
@@ -159,7 +171,7 @@ def release_leases(leases: Collection[Lease], *, holder: str) -> None:
     """Gives them back, so that the next poke finds them free wherever it comes."""
     ids = ids_text(lease.webhook_id for lease in leases)
     with connection.cursor() as cursor:
-        cursor.execute(_RELEASE.format(ids=ids), [holder])
+        cursor.execute(_RELEASE.format(ids=ids, lock=in_order()), [holder])
 
 
 def hold(webhook_id: int, *, until: datetime, reason: str) -> None:
