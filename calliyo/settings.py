@@ -202,7 +202,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "leads.second_step.SecondStepMiddleware",  # Django's, and who has not shown his code is nobody
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "leads.actors.StaffActorMiddleware",
@@ -228,15 +228,19 @@ TEMPLATES = [
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "leads.User"
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "leads.roles.RoleBackend"]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "leads.roles.RoleBackend",
+    "leads.second_step.CodeBackend",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 LOGIN_URL = "admin:login"
 CSRF_FAILURE_VIEW = "calliyo.pages.login.stale_form"
-# Guessing: a name from an address is locked for a quarter of an hour after ten wrong passwords. Counted by both, as a
-# company's agents share an address, and nobody must be able to lock an admin out from elsewhere.
+# Guessing: a name from an address is locked for a quarter of an hour after ten wrong passwords or codes. Counted by
+# both, as a company's agents share an address, and nobody must be able to lock an admin out from elsewhere.
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -245,7 +249,15 @@ AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_LOCKOUT_TEMPLATE = "registration/too_many_logins.html"
 AXES_CLIENT_IP_CALLABLE = "calliyo.logins.address_of"
 AXES_USERNAME_CALLABLE = "calliyo.logins.name_of"
-AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken", "held", "next"]
+AXES_SENSITIVE_PARAMETERS = [
+    "username",
+    "ip_address",
+    "csrfmiddlewaretoken",
+    "held",
+    "next",
+    "code",
+    "recovery_code",
+]
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False

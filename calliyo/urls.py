@@ -6,12 +6,15 @@ from django.views.generic import RedirectView
 
 from apikeys.elsewhere import ElsewhereView
 from calliyo.health import healthz
+from calliyo.pages.login_form import LoginForm
 from webhooks.metrics import metrics
 
 handler400 = "calliyo.api.problems.handler400"
 handler403 = "calliyo.api.problems.handler403"
 handler404 = "calliyo.api.problems.handler404"
 handler500 = "calliyo.api.problems.handler500"
+
+admin.site.login_form = LoginForm
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/settings?tab=api")),

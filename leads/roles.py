@@ -1,4 +1,4 @@
-"""Who may log in, and what each role may do: the one authentication backend of Calliyo.
+"""Who may log in, and what each role may do: the password's authentication backend (`second_step`: the code's).
 
 Permissions follow from the role alone, in the table below; Django's permission rows and groups are not used.
 """

@@ -6,9 +6,12 @@
 """
 
 import sys
+from datetime import UTC, datetime
 from ipaddress import ip_address
 
 import pytest
+import time_machine
+from django.contrib.contenttypes.models import ContentType
 from django.core.cache import cache
 from django.db import connection
 from hypothesis import settings
@@ -83,6 +86,7 @@ def what_migrations_wrote(django_db_serialized_rollback):
 def empty_cache():
     """Rate limits and the like start anew with each test."""
     cache.clear()
+    ContentType.objects.clear_cache()  # a test that is rolled back takes with it what it made of them
     TALLY.clear()
     SLOTS.clear()
     if isinstance(BUCKETS, LocalBuckets):
@@ -109,6 +113,14 @@ def watcher(monkeypatch):
     yield own
     own.close()
     own.join()
+
+
+@pytest.fixture
+def mid_step():
+    """Time stands still in the middle of a step of 30 seconds, so that a code is never late by chance."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    with time_machine.travel(now.replace(second=now.second // 30 * 30 + 15), tick=False):
+        yield
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from django.db import transaction
 
 from apikeys.idempotency import reencrypt_answers
 from calliyo.encryption import Undecryptable, under_newest_key
+from leads.operations.second_factor import reencrypt_keys
 from webhooks.models import Webhook
 
 _FIELDS = ("secret", "headers")
@@ -13,7 +14,8 @@ _FIELDS = ("secret", "headers")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reencrypted:
-    """How many values there are, how many were (or would be) moved, and whose no field key opens (webhooks' ids).
+    """How many values there are, how many were (or would be) moved, and whose no field key opens: ids of webhooks,
+    and of users, whose second factor it is.
 
     Kept answers that no key opens are not told: a day later they are gone.
     """
@@ -21,11 +23,14 @@ class Reencrypted:
     checked: int
     changed: int
     undecryptable: tuple[int, ...]
+    undecryptable_users: tuple[int, ...] = ()
 
 
 def reencrypt_secrets(*, dry_run: bool = False) -> Reencrypted:
     """Moves every value, one by one, while everything else goes on; doing it twice changes nothing more."""
     checked, changed = reencrypt_answers(dry_run=dry_run)
+    keys, moved, users = reencrypt_keys(dry_run=dry_run)
+    checked, changed = checked + keys, changed + moved
     undecryptable: list[int] = []
     rows = Webhook.objects.order_by("pk").values("pk", *_FIELDS, "previous_secrets")
     for row in rows.iterator(chunk_size=500):
@@ -41,7 +46,12 @@ def reencrypt_secrets(*, dry_run: bool = False) -> Reencrypted:
                 continue
             if new is not None and (dry_run or _replaced(row["pk"], name, value, new)):
                 changed += 1
-    return Reencrypted(checked=checked, changed=changed, undecryptable=tuple(dict.fromkeys(undecryptable)))
+    return Reencrypted(
+        checked=checked,
+        changed=changed,
+        undecryptable=tuple(dict.fromkeys(undecryptable)),
+        undecryptable_users=tuple(users),
+    )
 
 
 def _earlier(previous_secrets: list[dict[str, str]]) -> list[tuple[str, str]]:

@@ -28,7 +28,7 @@ PANELS = ("scopes", "webhooks", "usage")
 
 
 class AdminRequest(HttpRequest):
-    """A request that `settings_view` let through: its user is a company admin."""
+    """A request that `settings_view` let through: its user is a company admin; or `staff_view`: any user."""
 
     user: User
     htmx: HtmxDetails
@@ -60,6 +60,22 @@ def panel_address(key_id: int, panel: str) -> str:
     return f"{api_tab_address()}&key={key_id}&panel={panel}"
 
 
+def staff_view(view: View[P]) -> Guarded[P]:
+    """A view for everybody who works here; a visitor is shown the login first."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return _login_first(request)
+        staff_request = cast("AdminRequest", request)  # its user was checked above
+        staff_request.is_held = False
+        response = view(staff_request, *args, **kwargs)
+        add_never_cache_headers(response)
+        return response
+
+    return guarded
+
+
 def settings_view(view: View[P]) -> Guarded[P]:
     """A view for company admins; a visitor is shown the login first, everybody else is refused.
 
@@ -67,22 +83,16 @@ def settings_view(view: View[P]) -> Guarded[P]:
     """
 
     @wraps(view)
-    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if not request.user.is_authenticated:
-            return _login_first(request)
+    def for_admins(request: AdminRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not is_company_admin(request.user):
             raise PermissionDenied
-        admin_request = cast("AdminRequest", request)  # its user was checked above
-        admin_request.is_held = False
         try:
-            response = view(admin_request, *args, **kwargs)
+            return view(request, *args, **kwargs)
         except ObjectDoesNotExist:
             messages.error(request, _gone(request))
-            response = redirect(api_tab_address())
-        add_never_cache_headers(response)
-        return response
+            return redirect(api_tab_address())
 
-    return guarded
+    return staff_view(for_admins)
 
 
 def _gone(request: HttpRequest) -> str:

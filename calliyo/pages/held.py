@@ -18,7 +18,9 @@ _SESSION_KEY: Final = "held_form"
 _OUR_OWN: Final = frozenset({"version", "panel", "start", "stops_accepted", "expires", "secret_choice"})
 _TOLD: Final = 600
 # A spent or stale number would be refused; secrets are not to lie about in pages and sessions.
-_LEFT_OUT: Final = frozenset({"csrfmiddlewaretoken", "form_number", "secret", "headers"})
+_LEFT_OUT: Final = frozenset(
+    {"csrfmiddlewaretoken", "form_number", "secret", "headers", "password", "code", "recovery_code"}
+)
 
 
 def sealed(request: HttpRequest) -> str:

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -12,12 +11,13 @@ from django.utils.translation import gettext
 from django.views.csrf import csrf_failure
 
 from calliyo.pages import held
+from calliyo.pages.login_form import LoginForm
 
 
 class LoginToGoOn(LoginView):
     """The admin's login form, with what was typed before it; then that form again, filled."""
 
-    authentication_form = AdminAuthenticationForm
+    authentication_form = LoginForm
     template_name = "pages/login.html"
     http_method_names = ["post"]
     seal = ""
@@ -41,7 +41,7 @@ def ask_for_login(request: HttpRequest) -> HttpResponse:
     """The login page, in answer to a form that came without a login."""
     view = LoginToGoOn(seal=held.sealed(request))
     view.setup(request)
-    return view.render_to_response(view.get_context_data(form=AdminAuthenticationForm(request)))
+    return view.render_to_response(view.get_context_data(form=LoginForm(request)))
 
 
 def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -4,6 +4,7 @@ from django.urls import path
 
 from calliyo.pages.api_tab import deliveries, keys, minting, scopes, webhooks
 from calliyo.pages.login import LoginToGoOn
+from calliyo.pages.second_factor import second_factor_page
 from calliyo.pages.views import settings_page
 
 app_name = "pages"
@@ -11,6 +12,7 @@ app_name = "pages"
 urlpatterns = [
     path("settings", settings_page, name="settings"),
     path("settings/login", LoginToGoOn.as_view(), name="login"),
+    path("settings/second-factor", second_factor_page, name="second-factor"),
     path("settings/api/keys", minting.create_key, name="create-key"),
     path("settings/api/keys/<int:key_id>/regenerate", minting.regenerate_key, name="regenerate-key"),
     path("settings/api/keys/<int:key_id>/duplicate", minting.duplicate_key, name="duplicate-key"),

@@ -15,6 +15,7 @@ from leads.admin.base import CrmAdmin, RefusableForm
 from leads.admin.forms import PhoneField
 from leads.admin.questions import counted
 from leads.models import User
+from leads.operations.second_factor import switch_off
 from leads.operations.users import delete_user, save_user, set_banned
 
 # Roles say who may do what; groups would only seem to. (Django registers them as its module is imported above.)
@@ -50,19 +51,22 @@ class UserAdmin(CrmAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     ordering = ("name", "id")
     search_fields = ("name", "username", "email", "phone", "employee_code")
     filter_horizontal = ()
-    readonly_fields = ("last_login", "version", "created_at", "updated_at")
+    readonly_fields = ("has_second_factor", "last_login", "version", "created_at", "updated_at")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         ("Person", {"fields": ("name", ("email", "phone"), "employee_code")}),
         ("Work", {"fields": ("role", "lead_cap", "is_active")}),
-        ("Record", {"fields": (("created_at", "updated_at"), ("last_login", "version"))}),
+        (
+            "Record",
+            {"fields": (("created_at", "updated_at"), ("last_login", "version"), "has_second_factor")},
+        ),
     )
     add_fieldsets = (
         (None, {"fields": ("username", "password1", "password2")}),
         ("Person", {"fields": ("name", "email", "phone", "employee_code")}),
         ("Work", {"fields": ("role", "lead_cap")}),
     )
-    actions = ("ban", "lift_ban")
+    actions = ("ban", "lift_ban", "remove_second_factor")
 
     @override
     def get_form(
@@ -96,3 +100,15 @@ class UserAdmin(CrmAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     def lift_ban(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         done = counted(set_banned(users=list(queryset), banned=False), "user", "users")
         self.message_user(request, f"{done} let in again.", messages.SUCCESS)
+
+    @admin.action(description="Remove the second factor", permissions=["superuser"])
+    def remove_second_factor(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """For somebody who lost phone and recovery codes: the password is enough again."""
+        users = list(queryset.filter(has_second_factor=True))
+        for user in users:
+            switch_off(user=user)
+        done = counted(len(users), "second factor", "second factors")
+        self.message_user(request, f"{done} removed.", messages.SUCCESS)
+
+    def has_superuser_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_active and request.user.is_superuser

@@ -9,6 +9,7 @@ from leads.models.external_id import ExternalId
 from leads.models.follow_up import FollowUp, FollowUpStatus
 from leads.models.lead import Lead, PaymentStatus
 from leads.models.note import Note
+from leads.models.second_factor import SecondFactor
 from leads.models.status import LeadStatus, StatusRole
 from leads.models.tag import LeadTag, Tag
 from leads.models.user import Role, User
@@ -32,6 +33,7 @@ __all__ = [
     "Note",
     "PaymentStatus",
     "Role",
+    "SecondFactor",
     "StatusRole",
     "Tag",
     "User",

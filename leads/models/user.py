@@ -52,11 +52,16 @@ class User(Resource, AbstractUser):
         help_text="the most leads, not counting converted ones, that this agent may hold",
     )
     is_staff = models.BooleanField(default=True, editable=False)
+    # Beside the password: kept here too, so that no request has to ask another table.
+    has_second_factor = models.BooleanField(default=False, editable=False)
+    login_epoch = models.PositiveIntegerField(
+        default=0, editable=False
+    )  # sessions of an earlier one have ended
 
     objects: ClassVar[CalliyoUserManager] = CalliyoUserManager()
     rows: ClassVar[WrittenManager] = WrittenManager()
 
-    unversioned = frozenset({"last_login", "password"})
+    unversioned = frozenset({"last_login", "password", "has_second_factor", "login_epoch"})
     shown_by_others = True
     REQUIRED_FIELDS = ["email", "name"]
 
@@ -81,6 +86,11 @@ class User(Resource, AbstractUser):
 
     def get_short_name(self) -> str:
         return str(self).split(" ")[0]
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """What a session must bear to be this user's; as Django's own until a second factor was first switched on."""
+        of_password: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]
+        return f"{of_password}-{self.login_epoch}" if self.login_epoch else of_password
 
     @classmethod
     def touched_by(

@@ -102,3 +102,16 @@ class LastCompanyAdmin(DomainError):
     """Somebody must be left who may manage Calliyo."""
 
     code = "last_company_admin"
+
+
+class WrongCode(DomainError):
+    """The authenticator app does not have the key that it was to be given."""
+
+    code = "wrong_code"
+    field = "code"
+
+
+class NoSecondFactor(DomainError):
+    """There is none to be switched off."""
+
+    code = "no_second_factor"

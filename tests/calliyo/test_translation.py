@@ -21,6 +21,7 @@ from leads.models import Role, User
 from tests.calliyo.conftest import TAB
 from tests.calliyo.test_api_tab_usage import used
 from tests.deliveries import busy_day, new_delivery
+from tests.second_factor import app_code, with_factor
 from webhooks.models import Delivery, OffReason, Webhook
 from webhooks.operations import subscribe, turn_off
 
@@ -343,6 +344,39 @@ def test_no_word_of_a_login_that_comes_between_stays_english(client, db, pseudo)
     page = client.post("/settings/api/keys", {"name": "7"}).content.decode()
     assert "⟦Your login has ended" in page
     assert untranslated(page) == []
+
+
+@pytest.mark.parametrize("typed", [{}, {"code": "7"}, {"recovery_code": "7"}, {"password": "8"}])
+@pytest.mark.parametrize("do", ["", "confirm", "renew", "off"])
+def test_no_word_of_the_second_factors_page_stays_english(desk, priya, request, do, typed):
+    request.getfixturevalue("mid_step")
+    request.getfixturevalue("pseudo")
+    address = "/settings/second-factor"
+    page = desk.client.post(address, {"do": do} | typed)
+    assert untranslated(page.content.decode()) == []
+    key = re.search(r'<pre id="key">([A-Z2-7 ]+)<', desk.see(address))[1].replace(" ", "")
+    switched = {"do": "confirm", "form_number": desk.number(address), "code": app_code(key)}
+    for fields in (
+        switched,
+        switched,
+        {},
+        {"do": do} | typed,
+        {"do": do, "password": "correct horse"} | typed,
+    ):
+        page = desk.client.post(address, fields, follow=True)
+        assert untranslated(page.content.decode()) == []
+
+
+@pytest.mark.parametrize("typed", [{"code": ""}, {"code": "7"}, {"code": "", "recovery_code": "7"}])
+def test_no_word_of_the_logins_second_step_stays_english(client, priya, request, typed):
+    with_factor(priya)
+    request.getfixturevalue("pseudo")
+    for fields in ({"username": "priya", "password": "correct horse"}, *[typed] * 5, {"code": "8"}):
+        page = client.post("/admin/login/", fields)
+        assert untranslated(page.content.decode()) == []
+    assert page.status_code == 200 and "⟦Enter a code⟧" in page.content.decode()
+    client.logout()
+    assert untranslated(client.post("/admin/login/", {"code": "7"}).content.decode()) == []
 
 
 def own_words(template: str) -> list[str]:

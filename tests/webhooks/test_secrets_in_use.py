@@ -112,7 +112,13 @@ def test_field_keys_change_while_everything_runs_and_nothing_goes_unsigned(
         settings.CALLIYO_FIELD_KEYS = [NEW, OLD]
         sent(2)
         assert command("--dry-run")["changed"] == 2 and opened_by(OLD, webhook.secret)
-        assert command() == {"checked": 2, "changed": 2, "undecryptable_webhooks": [], "dry_run": False}
+        assert command() == {
+            "checked": 2,
+            "changed": 2,
+            "undecryptable_webhooks": [],
+            "undecryptable_users": [],
+            "dry_run": False,
+        }
         sent(3)
         settings.CALLIYO_FIELD_KEYS = [NEW]
         sent(4)

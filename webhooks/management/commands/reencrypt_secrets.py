@@ -26,14 +26,15 @@ class Command(CalliyoCommand):
             "checked": done.checked,
             "changed": done.changed,
             "undecryptable_webhooks": list(done.undecryptable),
+            "undecryptable_users": list(done.undecryptable_users),
             "dry_run": dry_run,
         }
 
     def told(self, result: dict[str, Any]) -> str:
         verb = "would be" if result["dry_run"] else "were"
         line = f"{result['changed']} of {result['checked']} values {verb} encrypted anew under the newest field key."
-        lost = result["undecryptable_webhooks"]
-        if not lost:
-            return line
-        numbers = ", ".join(map(str, lost))
-        return f"{line}\nNo field key opens what these webhooks hold; they need a new secret: {numbers}."
+        if lost := ", ".join(map(str, result["undecryptable_webhooks"])):
+            line += f"\nNo field key opens what these webhooks hold; they need a new secret: {lost}."
+        if users := ", ".join(map(str, result["undecryptable_users"])):
+            line += f"\nNo field key opens the second factor of these users; reset_second_factor removes it: {users}."
+        return line

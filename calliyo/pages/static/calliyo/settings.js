@@ -37,6 +37,12 @@ if (overlay) {
 const opensAt = overlay?.dataset.opensAt;
 if (opensAt && new URL(opensAt, location.href).pathname !== location.pathname) history.replaceState(null, "", opensAt);
 
+const refused = document.querySelector("form[data-refused]");
+if (refused) {
+    history.replaceState(null, "", location.href);
+    refused.querySelector('[aria-invalid="true"]')?.focus();
+}
+
 // ── What is shown in one answer alone (a token, a secret) is gone from the page as soon as the page is left ───
 if (overlay?.dataset.address) {
     // Reload must ask for the page behind, not send the form again; no history entry leads back here.
