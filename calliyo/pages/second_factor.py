@@ -30,40 +30,51 @@ PATIENCE: Final = 60 * 60
 _SESSION_KEY: Final = "second_factor_key"
 
 
-class ConfirmForm(forms.Form):
-    """The first code of an app that was just given the key."""
-
-    code = CodeField(help_text=gettext_lazy("Six digits that the app shows, new every 30 seconds."))
-
-    def __init__(self, sent: QueryDict | None = None) -> None:
-        super().__init__(sent, label_suffix="")
-
-
-class ProofForm(forms.Form):
-    """What is asked before anything is changed: the password, and a code."""
+class PasswordForm(forms.Form):
+    """Asks for the password of whoever sits there: an open browser is not enough to change how its owner logs in."""
 
     password = forms.CharField(
         label=gettext_lazy("Password"),
         strip=False,
         widget=forms.PasswordInput({"autocomplete": "current-password"}),
     )
-    code = CodeField()
-    recovery_code = RecoveryCodeField()
 
     def __init__(self, sent: QueryDict | None = None, *, request: AdminRequest) -> None:
         super().__init__(sent, label_suffix="")
         self.request = request
 
+    def clean_password(self) -> str:
+        """Counted as at the login: guessing here ends as soon."""
+        password: str = self.cleaned_data["password"]
+        user = self.request.user
+        if authenticate(self.request, username=user.get_username(), password=password) != user:
+            raise forms.ValidationError(gettext("The password is wrong."))
+        return password
+
+
+class ConfirmForm(PasswordForm):
+    """The first code of an app that was just given the key; who takes another app has shown his password already."""
+
+    code = CodeField(help_text=gettext_lazy("Six digits that the app shows, new every 30 seconds."))
+
+    def __init__(self, sent: QueryDict | None = None, *, request: AdminRequest) -> None:
+        super().__init__(sent, request=request)
+        if request.user.has_second_factor:
+            del self.fields["password"]
+
+
+class ProofForm(PasswordForm):
+    """What is asked before anything is changed: the password, and a code."""
+
+    code = CodeField()
+    recovery_code = RecoveryCodeField()
+
     def clean(self) -> dict[str, Any]:
         """The password first: a code is not used up beside a wrong one."""
-        password, user = self.cleaned_data.get("password"), self.request.user
-        if password is None:
-            return self.cleaned_data
-        if authenticate(self.request, username=user.get_username(), password=password) != user:
-            self.add_error("password", gettext("The password is wrong."))
+        if "password" not in self.cleaned_data:
             return self.cleaned_data
         try:
-            factor_shown(self.request, user, self.cleaned_data)
+            factor_shown(self.request, self.request.user, self.cleaned_data)
         except forms.ValidationError as refusal:
             self.add_error("recovery_code" if self.cleaned_data.get("recovery_code") else "code", refusal)
         return self.cleaned_data
@@ -83,7 +94,7 @@ def second_factor_page(request: AdminRequest) -> HttpResponse:
 
 
 def _confirm(request: AdminRequest) -> HttpResponse:
-    key, form = _pending_key(request), ConfirmForm(request.POST)
+    key, form = _pending_key(request), ConfirmForm(request.POST, request=request)
     if key is None:
         messages.warning(request, gettext("That took too long: here is another key. Nothing was changed."))
         return redirect("pages:second-factor")
@@ -176,7 +187,7 @@ def _page(
         key = key or _new_key(request)
         uri = codes.key_uri(key, request.user.get_username())
         context |= {
-            "setup": confirm or ConfirmForm(),
+            "setup": confirm or ConfirmForm(request=request),
             "key": codes.in_fours(key),
             "uri": uri,
             "picture": _picture(uri),

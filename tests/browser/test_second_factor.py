@@ -34,6 +34,7 @@ def open_page(page: Page) -> None:
 def switch_on(page: Page) -> tuple[str, list[str]]:
     """On its page; leaves the recovery codes on the screen, and gives the key and them."""
     key = key_on(page)
+    page.get_by_label("Password").fill(PASSWORD)
     code_in(page).fill(app_code(key))
     page.get_by_role("button", name="Switch on").click()
     expect(page.get_by_role("dialog", name="Your recovery codes")).to_be_visible()
@@ -111,11 +112,17 @@ def test_the_keyboard_alone_switches_it_on_and_logs_in(settings_api: Page, live_
     key = key_on(page)
     page.get_by_role("button", name="Copy").focus()
     page.keyboard.press("Tab")
+    expect(page.get_by_label("Password")).to_be_focused()
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Tab")
     expect(code_in(page)).to_be_focused()
     page.keyboard.type("000000")
     page.keyboard.press("Enter")
     expect(page.locator("#id_code_error")).to_be_visible()
     expect(code_in(page)).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Tab")
     page.keyboard.type(app_code(key))
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Copy").last).to_be_focused()
@@ -164,6 +171,7 @@ def test_every_state_fits_the_screen(
 
     page.goto(f"{live_server.url}/settings/second-factor")
     seen("setup")
+    page.get_by_label("Password").fill(PASSWORD)
     code_in(page).fill("000000")
     page.get_by_role("button", name="Switch on").click()
     expect(page.locator("#id_code_error")).to_be_visible()

@@ -49,6 +49,8 @@ def number_on(page):
 
 def send(client, do, **fields):
     number = number_on(text_of(client.get(PAGE)))
+    if do == "confirm":
+        fields = {"password": PASSWORD} | fields
     return client.post(PAGE, {"do": do, "form_number": number, **fields})
 
 
@@ -152,10 +154,22 @@ def test_a_wrong_code_switches_nothing_on_and_the_key_stays(desk, code):
     assert state() == before
 
 
+@pytest.mark.parametrize("password", ["", "wrong"])
+def test_who_finds_an_open_browser_cannot_lock_its_owner_out(desk, password):
+    key = key_on(desk.see(PAGE))
+    before = state()
+    answer = send(desk.client, "confirm", code=app_code(key), password=password)
+    assert answer.status_code == 200 and 'id="id_password_error"' in text_of(answer)
+    assert state() == before
+    for _ in range(10):
+        answer = send(desk.client, "confirm", code=app_code(key), password="guessed")  # noqa: S106
+    assert answer.status_code == 429
+
+
 def test_a_second_post_of_the_same_form_shows_and_does_nothing(desk):
     page = desk.see(PAGE)
     key = key_on(page)
-    fields = {"do": "confirm", "form_number": number_on(page), "code": app_code(key)}
+    fields = {"do": "confirm", "form_number": number_on(page), "password": PASSWORD, "code": app_code(key)}
     desk.client.post(PAGE, fields)
     before = state()
     again = desk.client.post(PAGE, fields, follow=True)

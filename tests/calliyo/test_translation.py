@@ -355,7 +355,12 @@ def test_no_word_of_the_second_factors_page_stays_english(desk, priya, request, 
     page = desk.client.post(address, {"do": do} | typed)
     assert untranslated(page.content.decode()) == []
     key = re.search(r'<pre id="key">([A-Z2-7 ]+)<', desk.see(address))[1].replace(" ", "")
-    switched = {"do": "confirm", "form_number": desk.number(address), "code": app_code(key)}
+    switched = {
+        "do": "confirm",
+        "form_number": desk.number(address),
+        "password": "correct horse",
+        "code": app_code(key),
+    }
     for fields in (
         switched,
         switched,

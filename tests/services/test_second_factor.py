@@ -39,7 +39,7 @@ def test_eight_who_switch_it_on_at_once_with_one_form_are_shown_codes_once(priya
     page = client.get("/settings/second-factor").content.decode()
     key = re.search(r'<pre id="key">([A-Z2-7 ]+)<', page)[1].replace(" ", "")
     number = re.search(r'name="form_number" value="([^"]+)"', page)[1]
-    fields = {"do": "confirm", "form_number": number, "code": app_code(key)}
+    fields = {"do": "confirm", "form_number": number, "password": PASSWORD, "code": app_code(key)}
     clients = [Client() for _ in range(THREADS)]
     for each in clients:
         each.cookies = client.cookies.copy()
