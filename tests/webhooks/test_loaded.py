@@ -7,7 +7,7 @@ import pytest
 from tests.webhooks.engines import new_key, new_lead, new_webhook
 from webhooks.delivery import lease, loaded
 from webhooks.delivery.clock import database_now
-from webhooks.delivery.lease import due_webhooks, take_leases
+from webhooks.delivery.lease import due_among, take_leases
 from webhooks.delivery.loaded import sendable_webhooks
 from webhooks.models import EndpointState, Webhook
 
@@ -42,7 +42,24 @@ def test_what_may_not_be_sent_to_is_neither_due_nor_read(few: int, monkeypatch: 
     type(expired.api_key).objects.filter(pk=expired.api_key_id).update(expires_at=now)
     EndpointState.objects.filter(webhook_id=paused.pk).update(paused_until=now + timedelta(minutes=1))
     later = now + timedelta(seconds=5)
-    due = [pk for each in every for pk in due_webhooks(later, among=[each])]
+    due = [pk for each in every for pk in due_among([each], later)]
     read = [webhook.pk for each in every for webhook in sendable_webhooks([each], later)]
     assert due == [sent_to.pk]
     assert read == [sent_to.pk, paused.pk]  # the engine looks at its pause
+
+
+@pytest.mark.parametrize("few", [0, 3])
+def test_what_another_worker_serves_is_due_and_not_free(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "FEW", few)
+    free, given_back, left_behind, served = (new_webhook(URL, key=new_key(f"Key {n}")) for n in range(4))
+    new_lead()
+    take_leases([left_behind.pk, served.pk], holder="another")
+    now = database_now()
+    EndpointState.objects.filter(pk=left_behind.pk).update(leased_until=now)
+    every = [free.pk, given_back.pk, left_behind.pk, served.pk]
+    assert due_among(every, now) == {
+        free.pk: True,
+        given_back.pk: True,
+        left_behind.pk: True,
+        served.pk: False,
+    }

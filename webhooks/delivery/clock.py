@@ -41,6 +41,11 @@ def database_clock_in(seconds: float) -> str:
     return f"'{connection.ops.adapt_datetimefield_value(moment)}'"
 
 
+def seconds_until(moment: datetime | None, now: datetime) -> float:
+    """How long it is from `now`; 0 for none, and for one that is over."""
+    return 0.0 if moment is None else max(0.0, (moment - now).total_seconds())
+
+
 def seconds_since(column: str) -> str:
     """An SQL expression: how many seconds after `column` the moment is that is given as its one parameter."""
     if connection.vendor == "postgresql":

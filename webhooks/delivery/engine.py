@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 
 from webhooks.delivery.claim import claim
-from webhooks.delivery.clock import database_now
+from webhooks.delivery.clock import database_now, seconds_until
 from webhooks.delivery.clock_steps import CheckedClock
 from webhooks.delivery.counts import Counts
 from webhooks.delivery.due import Wish
@@ -27,6 +27,7 @@ from webhooks.delivery.health import asides_before
 from webhooks.delivery.lease import (
     RENEW_SECONDS,
     LeaseLost,
+    due_among,
     due_webhooks,
     hold,
     pace,
@@ -38,6 +39,7 @@ from webhooks.delivery.loaded import sendable_webhooks
 from webhooks.delivery.pokes import Pokes
 from webhooks.delivery.probe import next_probe
 from webhooks.delivery.record import Outcome, record, without_answer
+from webhooks.delivery.rest import Rest
 from webhooks.delivery.run import MAX_RUN_SECONDS, Run, RunThreads, split
 from webhooks.delivery.send import Sender
 from webhooks.delivery.sequence import give_positions, number_first
@@ -84,6 +86,7 @@ class Engine:
         self._clock = CheckedClock(schedule)
         self._leisure = Leisure()
         self._sweep_at = 0.0
+        self._rest = Rest()
         self._stopping = threading.Event()
         self._ended = threading.Event()
         self._main = threading.Thread(target=self._run, name="calliyo-engine", daemon=True)
@@ -121,8 +124,9 @@ class Engine:
             connection.close()
 
     def _guarded_turn(self) -> None:
-        if not outlived(self._turn):
-            time.sleep(PAUSE_AFTER_FAULT)
+        with self._rest.after():
+            if not outlived(self._turn):
+                time.sleep(PAUSE_AFTER_FAULT)
 
     def _turn(self) -> None:
         self._collect()
@@ -139,12 +143,14 @@ class Engine:
             self._advance()
         self._release_idle()
         if not self._stopping.is_set():
-            self._pokes.put_later(self._leisure.asked(self._holder, serving=bool(self._served)))
+            self._pokes.put_later(self._leisure.asked(self._holder, self._served.values()))
 
     def _on_their_way(self) -> bool:
         return bool(self._unrecorded) or any(served.runs for served in self._served.values())
 
     def _until_next_turn(self) -> float:
+        if rest := self._rest.seconds(self._served.values()):
+            return rest
         if any(served.wanted and served.room() > 0 for served in self._served.values()):
             return 0.0  # more is waiting than was read at once: it is made ready while that is sent
         return TICK_SECONDS if self._on_their_way() else max(0.0, self._sweep_at - time.monotonic())
@@ -192,9 +198,7 @@ class Engine:
         for webhook_id in recorded.asked_for.intersection(self._served):
             self._served[webhook_id].hand_over()
         if recorded.stale:
-            logger.warning(
-                "%d outcomes came under lost leases; their deliveries are sent again", recorded.stale
-            )
+            logger.warning("%d outcomes came under lost leases; these are sent again", recorded.stale)
 
     def _wanted(self) -> set[int]:
         """What to look at now: poked, or found by the sweep. For what is served already, that is noted."""
@@ -211,21 +215,20 @@ class Engine:
         return wanted - self._served.keys()
 
     def _lease(self, wanted: set[int]) -> None:
-        room = MAX_SERVED - len(self._served)
+        room = min(LEASES_A_TURN, MAX_SERVED - len(self._served))
         if not wanted or room <= 0:
             return
         # Looked at for a step: no poke takes over what only seems to have run out.
-        due = due_webhooks(self._clock.now(), among=wanted)
-        room = min(room, LEASES_A_TURN)
-        due, later = due[:room], due[room:]
+        due = due_among(wanted, self._clock.now())
+        free = [webhook_id for webhook_id, is_free in due.items() if is_free]
+        free, later = free[:room], free[room:]
         self._pokes.put(later)
-        leases = take_leases(due, holder=self._holder, take_over=self._clock.may_take_over()) if due else []
+        leases = take_leases(free, holder=self._holder, take_over=self._clock.may_take_over()) if free else []
         with self._served_lock:
             self._served.update((lease.webhook_id, Served(lease)) for lease in leases)
         self._counts.took(leases)
-        self._pokes.settle(wanted.difference(due, later))
-        self._pokes.settle(lease.webhook_id for lease in leases)
-        self._pokes.put_later(set(due).difference(self._served))
+        self._pokes.settle(wanted.difference(due).union(lease.webhook_id for lease in leases))
+        self._pokes.put_later(due.keys() - self._served.keys() - set(later))
 
     def _advance(self) -> None:
         """Starts runs where something is due and may be sent."""
@@ -296,7 +299,7 @@ class Engine:
             return None  # looked at again when what is under way has ended
         if not served.runs:
             served.gate.reopen(failures=0 if facts.is_down else facts.failures_in_a_row)
-        served.gate.follow(webhook.rate_limit, _seconds_until(webhook.state.paced_until, now))
+        served.gate.follow(webhook.rate_limit, seconds_until(webhook.state.paced_until, now))
         limit = served.gate.room(MAX_RUN_SECONDS, min(share, served.limit()))
         if not limit:
             self._look_again(webhook.pk, served.gate.until_next())
@@ -390,10 +393,6 @@ class Engine:
         with self._served_lock:
             leases = [served.lease for served in self._served.values()]
         renew_leases(leases, holder=self._holder)
-
-
-def _seconds_until(moment: datetime | None, now: datetime) -> float:
-    return 0.0 if moment is None else max(0.0, (moment - now).total_seconds())
 
 
 def _jitter() -> float:

@@ -28,6 +28,7 @@ FEW = 3
 """So many webhooks are asked for one by one, by a statement that is compiled once; more are asked for at once."""
 WAITS = ("held_until", "paused_until", "paced_until")
 """The columns of a state that keep its webhook from being sent to until then."""
+_DUE_COLUMNS = ("pk", "state__leased_until")
 _TAKE = """
     UPDATE webhooks_endpointstate
     SET lease_number = lease_number + 1, taken_from = lease_holder, lease_holder = %s, leased_until = {until},
@@ -73,21 +74,30 @@ class LeaseLost(Exception):
     """Another worker serves the webhook now."""
 
 
-def due_webhooks(now: datetime, *, among: Collection[int] | None = None, take_over: bool = True) -> list[int]:
+def due_webhooks(now: datetime, *, take_over: bool) -> list[int]:
     """Webhooks that have something due, may be sent to now, and are served by nobody.
 
-    With `among`: of these, whether they are served or not. Without `take_over`: not those whose lease ran out.
+    Without `take_over`: not those whose lease ran out.
     """
-    if among is not None and len(among) <= FEW:
-        rows = [
-            row for pk in sorted(among) for row in _due_one().fetch({"now": now, "pk": pk}, prepared=True)
-        ]
-        return [pk for (pk,) in rows]
     unserved = Q(state=None) | Q(state__leased_until=None)
     if take_over:
         unserved |= Q(state__leased_until__lte=now)
-    webhooks = _due(now).filter(unserved if among is None else Q(pk__in=among))
-    return list(webhooks.order_by("pk").values_list("pk", flat=True)[:MAX_FOUND])
+    return list(_due(now).filter(unserved).order_by("pk").values_list("pk", flat=True)[:MAX_FOUND])
+
+
+def due_among(webhook_ids: Collection[int], now: datetime) -> dict[int, bool]:
+    """Those of the webhooks that have something due and may be sent to now; whether each is served by nobody."""
+    if len(webhook_ids) <= FEW:
+        found = [
+            row
+            for pk in sorted(webhook_ids)
+            for row in _due_one().fetch({"now": now, "pk": pk}, prepared=True)
+        ]
+    else:
+        found = list(
+            _due(now).filter(pk__in=webhook_ids).order_by("pk").values_list(*_DUE_COLUMNS)[:MAX_FOUND]
+        )
+    return {pk: leased_until is None or leased_until <= now for pk, leased_until in found}
 
 
 def _due(now: datetime | Parameter) -> QuerySet[Webhook]:
@@ -104,7 +114,7 @@ def _due(now: datetime | Parameter) -> QuerySet[Webhook]:
 @cache
 def _due_one() -> Statement:
     now, pk = Parameter("now", MomentField()), Parameter("pk", BigIntegerField())
-    return Statement.of(_due(now).filter(pk=pk).order_by().values_list("pk"))
+    return Statement.of(_due(now).filter(pk=pk).order_by().values_list(*_DUE_COLUMNS))
 
 
 def sendable(now: datetime | Parameter) -> QuerySet[Webhook]:

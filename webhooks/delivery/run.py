@@ -41,6 +41,7 @@ class Run:
         self._lease_number = lease.number
         self._stop_at = self.started_at + MAX_RUN_SECONDS
         self._stopped = False
+        self._begun = 0
         self._next: Run | None = None
         self._last = threading.Lock()
         self.leads = frozenset(parcel.lead_id for parcel in parcels)
@@ -64,6 +65,10 @@ class Run:
         """Begins no further request."""
         self._stopped = True
 
+    def left(self) -> int:
+        """How many of its parcels no request was begun for."""
+        return 0 if self._stopped or self.finished else len(self.parcels) - self._begun
+
     def send_all(self, sender: Sender, turn: Turn) -> None:
         """Sends while it may, in this thread's turns; within a lane, nothing goes after a failure."""
         try:
@@ -74,6 +79,7 @@ class Run:
     def _send_all(self, sender: Sender, turn: Turn) -> None:
         failed_lanes: set[int] = set()
         for number, parcel in enumerate(self.parcels):
+            self._begun = number
             if parcel.lane in failed_lanes:
                 continue
             if self._gate.rate_limit is not None or number % IN_ONE_TURN == 0:

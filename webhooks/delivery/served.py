@@ -46,6 +46,10 @@ class Served:
             return 1 - len(self.runs)
         return (self.allowed_runs if self.slow else 2) - len(self.runs)
 
+    def in_hand(self) -> float:
+        """Seconds of work that its thread has before it; none that counts where the receiver is waited for."""
+        return 0.0 if self.slow else self.pace * sum(run.left() for run in self.runs)
+
     def limit(self) -> int:
         """How many deliveries can be sent while what was read with them may be believed."""
         each = max(1, int(MAX_RUN_SECONDS / 2 / self.pace))

@@ -5,6 +5,7 @@ the lease back. So who came second to a thousand deliveries does not watch the f
 """
 
 import time
+from collections.abc import Collection
 from typing import Final
 
 from django.db import connection
@@ -13,11 +14,14 @@ from calliyo.statements import fetch
 from webhooks.delivery.bulk import ids_text
 from webhooks.delivery.clock import database_clock_in
 from webhooks.delivery.lease import WAITS, free_rows_only
+from webhooks.delivery.rest import in_hand
+from webhooks.delivery.served import Served
 
 STANDING: Final = 20
 """So many deliveries that are due are worth another's while; fewer are sent before they have changed hands."""
 LEISURE: Final = 0.1
-"""Seconds without an outcome, or without a webhook to serve: then a worker looks what others have."""
+"""Seconds without an outcome and with nothing to send, or without a webhook to serve: then a worker looks what others
+have."""
 PAUSE_AFTER_NOTHING: Final = 0.5
 _STANDING_ELSEWHERE: Final = """
     SELECT webhook_id FROM (
@@ -69,10 +73,12 @@ class Leisure:
         """An outcome came just now."""
         self._busy_at = time.monotonic()
 
-    def asked(self, holder: str, *, serving: bool) -> list[int]:
-        """The webhooks that others were asked for, if there was leisure to look. `serving`: has webhooks of its own."""
+    def asked(self, holder: str, served: Collection[Served]) -> list[int]:
+        """The webhooks that others were asked for, if there was leisure to look. `served`: what it has itself."""
         now = time.monotonic()
-        if now < self._look_at or (serving and now < self._busy_at + LEISURE):
+        if in_hand(served):
+            self._busy_at = now
+        if now < self._look_at or (served and now < self._busy_at + LEISURE):
             return []
         asked = ask_for_half(holder)
         self._look_at = now + (LEISURE if asked else PAUSE_AFTER_NOTHING)
