@@ -1,11 +1,13 @@
 """When the deciding thread rests: while there is enough to send, and nobody waits for it."""
 
+import time
+
 from webhooks.delivery.claim import Parcel
 from webhooks.delivery.gate import Gate
 from webhooks.delivery.lease import Lease
 from webhooks.delivery.rest import LONGEST, Rest, in_hand
 from webhooks.delivery.run import Run
-from webhooks.delivery.served import Served
+from webhooks.delivery.served import SLOW_SECONDS, Served
 from webhooks.delivery.sharing import LEISURE, Leisure
 
 
@@ -17,11 +19,11 @@ def parcel(number: int) -> Parcel:
 
 
 def serving(parcels: int, *, pace: float = 0.001, slow: bool = False) -> Served:
-    """A webhook with so many parcels that wait for their thread."""
+    """A webhook with so many parcels behind the one that is sent."""
     lease = Lease(webhook_id=1, number=1, ours_until=float("inf"))
     served = Served(lease, pace=pace, slow=slow)
     # No target: nothing is sent here.
-    served.runs.append(Run(None, lease, [parcel(number) for number in range(parcels)], Gate()))
+    served.runs.append(Run(None, lease, [parcel(number) for number in range(parcels + 1)], Gate()))
     return served
 
 
@@ -49,6 +51,18 @@ def test_it_does_not_rest_where_senders_would_run_out_of_work() -> None:
 def test_what_waits_for_its_receiver_is_no_work_in_hand() -> None:
     assert in_hand([serving(5000, slow=True)]) == 0
     assert in_hand([serving(500), serving(5000, slow=True)]) == 0.5
+
+
+def test_what_stands_behind_a_receiver_that_hangs_is_no_work_in_hand() -> None:
+    served = serving(500)
+    served.runs[0]._asked_at = time.monotonic()
+    assert in_hand([served]) == 0.5
+    served.runs[0]._asked_at -= SLOW_SECONDS
+    assert in_hand([served]) == 0
+
+
+def test_one_delivery_each_is_no_backlog() -> None:
+    assert in_hand([serving(0) for _ in range(1000)]) == 0
 
 
 def test_what_was_stopped_or_has_ended_is_no_work_in_hand() -> None:

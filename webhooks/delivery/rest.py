@@ -40,5 +40,5 @@ class Rest:
 
 
 def in_hand(served: Collection[Served]) -> float:
-    """Seconds for which there is something to send: fast endpoints are sent to by one thread at a time."""
+    """Seconds for which a backlog keeps senders at work: fast endpoints are sent to by one thread at a time."""
     return sum(each.in_hand() for each in served)

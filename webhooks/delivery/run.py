@@ -42,6 +42,7 @@ class Run:
         self._stop_at = self.started_at + MAX_RUN_SECONDS
         self._stopped = False
         self._begun = 0
+        self._asked_at: float | None = None
         self._next: Run | None = None
         self._last = threading.Lock()
         self.leads = frozenset(parcel.lead_id for parcel in parcels)
@@ -65,9 +66,14 @@ class Run:
         """Begins no further request."""
         self._stopped = True
 
-    def left(self) -> int:
-        """How many of its parcels no request was begun for."""
-        return 0 if self._stopped or self.finished else len(self.parcels) - self._begun
+    def left(self, patience: float) -> int:
+        """How many parcels wait behind the one that is sent; none if its answer is waited for that long (seconds)."""
+        asked_at = self._asked_at
+        if self._stopped or self.finished:
+            return 0
+        if asked_at is not None and time.monotonic() - asked_at > patience:
+            return 0
+        return max(0, len(self.parcels) - self._begun - 1)
 
     def send_all(self, sender: Sender, turn: Turn) -> None:
         """Sends while it may, in this thread's turns; within a lane, nothing goes after a failure."""
@@ -89,6 +95,7 @@ class Run:
             if not self._gate.pass_one(self._stop_at) or self._stopped or not self._lease.holds():
                 return
             outcome = self._attempted(parcel, sender, turn)
+            self._asked_at = None
             first_byte = outcome.result.timings.first_byte
             turn.patient = first_byte is not None and first_byte < PATIENCE
             self.outcomes.append(outcome)
@@ -99,7 +106,7 @@ class Run:
 
     def _attempted(self, parcel: Parcel, sender: Sender, turn: Turn) -> Outcome:
         started_at = self.target.clock.now()
-        before = time.monotonic()
+        self._asked_at = before = time.monotonic()
         headers: dict[str, str] = {}
         try:
             headers = self.target.request_headers(

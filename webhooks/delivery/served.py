@@ -48,7 +48,7 @@ class Served:
 
     def in_hand(self) -> float:
         """Seconds of work that its thread has before it; none that counts where the receiver is waited for."""
-        return 0.0 if self.slow else self.pace * sum(run.left() for run in self.runs)
+        return 0.0 if self.slow else self.pace * sum(run.left(SLOW_SECONDS) for run in self.runs)
 
     def limit(self) -> int:
         """How many deliveries can be sent while what was read with them may be believed."""
