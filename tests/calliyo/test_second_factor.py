@@ -162,7 +162,7 @@ def test_who_finds_an_open_browser_cannot_lock_its_owner_out(desk, password):
     assert answer.status_code == 200 and 'id="id_password_error"' in text_of(answer)
     assert state() == before
     for _ in range(10):
-        answer = send(desk.client, "confirm", code=app_code(key), password="guessed")  # noqa: S106
+        answer = send(desk.client, "confirm", code=app_code(key), password="guessed")
     assert answer.status_code == 429
 
 
