@@ -207,10 +207,20 @@ class RedisBuckets:
         line = self._line
         if line.awaited:  # a request that broke off has left its answer there
             self._hang_up()
-        if line.connection is None:
-            line.connection = self._redis.connection_pool.make_connection()
-        line.awaited = True
-        line.connection.send_command("EVALSHA", self._script.sha, 1, key, cost, most)
+        command = ("EVALSHA", self._script.sha, 1, key, cost, most)
+        if line.connection is not None:
+            try:
+                self._write(*command)
+            except RedisConnectionError:  # kept too long, as below
+                self._hang_up()
+            else:
+                return
+        line.connection = self._redis.connection_pool.make_connection()
+        self._write(*command)
+
+    def _write(self, *command: Any) -> None:
+        self._line.awaited = True
+        self._line.connection.send_command(*command)
 
     def _answer(self, *arguments: Any) -> tuple[int, int]:
         try:

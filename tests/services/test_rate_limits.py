@@ -1,5 +1,6 @@
 """The token bucket in real Redis: exact across processes' connections, and kept no longer than it is needed."""
 
+import socket
 import threading
 
 import pytest
@@ -76,6 +77,15 @@ def test_a_connection_that_redis_has_closed_is_opened_anew(redis, caplog):
         if client["cmd"] == "evalsha":
             redis.client_kill(client["addr"])
     assert round(buckets.take(5, Limit(rate=100), 1).left) == 98
+    assert "cache_down" not in caplog.text
+
+
+def test_a_connection_that_takes_no_more_is_opened_anew(redis, caplog):
+    """Redis had hung up long before: the system knows it by now, and says so when something is written."""
+    buckets = RedisBuckets(redis)
+    assert round(buckets.take(8, Limit(rate=100), 1).left) == 99
+    buckets._line.connection._sock.shutdown(socket.SHUT_WR)
+    assert round(buckets.take(8, Limit(rate=100), 1).left) == 98
     assert "cache_down" not in caplog.text
 
 
