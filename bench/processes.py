@@ -46,21 +46,24 @@ def workers(count: int = 1, *, name: str = "bench", **environment: str) -> Itera
 
 def cpu_seconds(pid: int) -> float:
     """Processor time of the process and those that it started, ended ones that it has waited for included."""
+    return sum(map(_own_cpu_seconds, family_of(pid)))
+
+
+def _own_cpu_seconds(pid: int) -> float:
     try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return 0.0  # ended just now: its parent has it
-    own = sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
-    return own + sum(cpu_seconds(int(child)) for child in children)
+    return sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
 
 
 def family_of(pid: int) -> Iterator[int]:
     """The process, those that it started, and theirs."""
     yield pid
-    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in thread.read_text().split():
-            yield from family_of(int(child))
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # has ended since it was listed
+            for child in children.read_text().split():
+                yield from family_of(int(child))
 
 
 @contextmanager
@@ -105,6 +108,9 @@ def database_server() -> int:
 
 def memory_of(pid: int) -> float:
     """Megabytes that the process and those it forked hold in memory, shared pages counted in each."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return sum(map(_own_memory, family_of(pid)))
+
+
+def _own_memory(pid: int) -> float:
     fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return float(fields["VmRSS"].split()[0]) / 1024 + sum(memory_of(int(child)) for child in children)
+    return float(fields["VmRSS"].split()[0]) / 1024
