@@ -15,6 +15,8 @@ from django.db.models.expressions import Expression
 from psycopg.adapt import Buffer, Loader
 from psycopg.pq import Format
 
+from calliyo.fields import NumbersField
+
 PsycopgConnection: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 PsycopgCursor: TypeAlias = "psycopg.Cursor[tuple[Any, ...]]"
 _KEPT_ROWS: Final = 250  # a kept cursor holds the rows that it read last; more than a page has are let go
@@ -104,6 +106,22 @@ class Parameter(Expression):
     def value_in(self, values: Mapping[str, Any]) -> Any:
         """Its value, as the database takes it."""
         return self.output_field.get_db_prep_value(values[self.name], cast("Any", connection))
+
+
+class Among(models.Func):
+    """The condition that `column` is one of the numbers that are given as `name` when the statement runs."""
+
+    template = "%(expressions)s)"
+    arg_joiner = " = ANY ("
+    output_field = models.BooleanField()
+
+    def __init__(self, column: str, name: str) -> None:
+        super().__init__(column, Parameter(name, NumbersField()))
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """SQLite has no arrays: there, by JSON."""
+        context |= {"template": "%(expressions)s))", "arg_joiner": " IN (SELECT value FROM json_each("}
+        return super().as_sql(compiler, connection, **context)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

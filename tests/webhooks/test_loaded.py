@@ -1,37 +1,60 @@
-"""Few webhooks are read by prepared statements, many by Django's own: what is read is the same."""
+"""Webhooks and states as prepared statements read them: whole, and only those that may be sent to or are held."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import transaction
+from django.db.models import Model
 
 from tests.webhooks.engines import new_key, new_lead, new_webhook
-from webhooks.delivery import lease, loaded
 from webhooks.delivery.clock import database_now
 from webhooks.delivery.lease import due_among, take_leases
-from webhooks.delivery.loaded import sendable_webhooks
+from webhooks.delivery.loaded import held_states, sendable_webhooks
 from webhooks.models import EndpointState, Webhook
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "http://127.0.0.1:9/"
 
 
-def test_a_webhook_is_read_alike_one_by_one_and_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    webhook = new_webhook(URL, secret="generate", rate_limit=5, headers={"X-Team": "north"})
-    take_leases([webhook.pk], holder="me")
-    [one] = sendable_webhooks([webhook.pk], database_now())
-    monkeypatch.setattr(loaded, "FEW", 0)
-    [other] = sendable_webhooks([webhook.pk], database_now())
-    for name in [field.attname for field in Webhook._meta.concrete_fields]:
-        assert getattr(one, name) == getattr(other, name), name
-    for name in [field.attname for field in EndpointState._meta.concrete_fields]:
-        assert getattr(one.state, name) == getattr(other.state, name), name
-    assert one.api_key.scopes == other.api_key.scopes == webhook.api_key.scopes
+def values_of(row: Model) -> dict[str, Any]:
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
 
 
-@pytest.mark.parametrize("few", [0, 3])
-def test_what_may_not_be_sent_to_is_neither_due_nor_read(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (lease, loaded):
-        monkeypatch.setattr(module, "FEW", few)
+def test_webhooks_and_states_are_read_whole() -> None:
+    webhooks = [
+        new_webhook(
+            URL, key=new_key(f"Key {n}"), secret="generate", rate_limit=5, headers={"X-Team": "north"}
+        )
+        for n in range(5)
+    ]
+    ids = [each.pk for each in webhooks]
+    take_leases(ids, holder="me")
+    with transaction.atomic():
+        held = held_states(ids, "me")
+    assert list(held) == ids
+    read = {each.pk: each for each in sendable_webhooks(ids, database_now())}
+    for webhook in webhooks:
+        for kept in (held[webhook.pk], read[webhook.pk].state):
+            assert values_of(kept) == values_of(EndpointState.objects.get(pk=webhook.pk))
+        assert values_of(read[webhook.pk]) == values_of(Webhook.objects.get(pk=webhook.pk))
+        assert read[webhook.pk].api_key.scopes == webhook.api_key.scopes
+
+
+def test_a_state_that_another_holds_is_not_read() -> None:
+    mine, others = (new_webhook(URL, key=new_key(f"Key {n}")) for n in range(2))
+    take_leases([mine.pk], holder="me")
+    take_leases([others.pk], holder="another")
+    with transaction.atomic():
+        assert list(held_states([mine.pk, others.pk], "me")) == [mine.pk]
+
+
+def test_none_are_asked_for_and_none_are_found() -> None:
+    now = database_now()
+    assert due_among([], now) == {} and sendable_webhooks([], now) == []
+
+
+def test_what_may_not_be_sent_to_is_neither_due_nor_read() -> None:
     now = database_now()
     sent_to, off, inactive, expired, paused = (new_webhook(URL, key=new_key(f"Key {n}")) for n in range(5))
     every = [each.pk for each in (sent_to, off, inactive, expired, paused)]
@@ -42,15 +65,12 @@ def test_what_may_not_be_sent_to_is_neither_due_nor_read(few: int, monkeypatch: 
     type(expired.api_key).objects.filter(pk=expired.api_key_id).update(expires_at=now)
     EndpointState.objects.filter(webhook_id=paused.pk).update(paused_until=now + timedelta(minutes=1))
     later = now + timedelta(seconds=5)
-    due = [pk for each in every for pk in due_among([each], later)]
-    read = [webhook.pk for each in every for webhook in sendable_webhooks([each], later)]
-    assert due == [sent_to.pk]
-    assert read == [sent_to.pk, paused.pk]  # the engine looks at its pause
+    assert list(due_among(every, later)) == [sent_to.pk]
+    read = {webhook.pk for webhook in sendable_webhooks(every, later)}
+    assert read == {sent_to.pk, paused.pk}  # the engine looks at its pause
 
 
-@pytest.mark.parametrize("few", [0, 3])
-def test_what_another_worker_serves_is_due_and_not_free(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "FEW", few)
+def test_what_another_worker_serves_is_due_and_not_free() -> None:
     free, given_back, left_behind, served = (new_webhook(URL, key=new_key(f"Key {n}")) for n in range(4))
     new_lead()
     take_leases([left_behind.pk, served.pk], holder="another")

@@ -1,4 +1,4 @@
-"""Webhooks with their keys and states, as each batch is read anew: few of them by a statement that is prepared."""
+"""Webhooks with their keys and states, as each batch reads them anew: by statements that are prepared."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -6,12 +6,12 @@ from functools import cache
 from typing import Any, Final
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import BigIntegerField, Model
+from django.db.models import CharField, Model
 
 from apikeys.models import APIKey
 from calliyo.fields import MomentField
-from calliyo.statements import Parameter, Statement
-from webhooks.delivery.lease import FEW, sendable
+from calliyo.statements import Among, Parameter, Statement
+from webhooks.delivery.lease import sendable
 from webhooks.models import EndpointState, Webhook
 
 
@@ -25,18 +25,29 @@ _OF_STATE: Final = _names(EndpointState)
 
 def sendable_webhooks(webhook_ids: Collection[int], now: datetime) -> list[Webhook]:
     """Those of these that may be sent to, with `api_key.scopes` and `state` loaded; none without a state."""
-    if len(webhook_ids) > FEW:
-        found = sendable(now).filter(pk__in=webhook_ids, state__isnull=False)
-        return list(found.select_related("api_key", "state"))
-    rows = [row for pk in webhook_ids for row in _one().fetch({"now": now, "pk": pk}, prepared=True)]
-    return [_webhook(row) for row in rows]
+    return [_webhook(row) for row in _among().fetch({"now": now, "ids": webhook_ids}, prepared=True)]
 
 
 @cache
-def _one() -> Statement:
-    now, pk = Parameter("now", MomentField()), Parameter("pk", BigIntegerField())
+def _among() -> Statement:
+    among = sendable(Parameter("now", MomentField())).filter(Among("pk", "ids"), state__isnull=False)
     names = [*_OF_WEBHOOK, *(f"state__{name}" for name in _OF_STATE), "api_key__scopes"]
-    return Statement.of(sendable(now).filter(pk=pk, state__isnull=False).order_by().values_list(*names))
+    return Statement.of(among.order_by().values_list(*names))
+
+
+def held_states(webhook_ids: Collection[int], holder: str) -> dict[int, EndpointState]:
+    """The states of those that `holder` has the lease of, by webhook, locked in their order."""
+    rows = _held().fetch({"holder": holder, "ids": webhook_ids}, prepared=True)
+    states = (EndpointState.from_db(DEFAULT_DB_ALIAS, _OF_STATE, row) for row in rows)
+    return {state.webhook_id: state for state in states}
+
+
+@cache
+def _held() -> Statement:
+    held = EndpointState.objects.filter(
+        Among("webhook_id", "ids"), lease_holder=Parameter("holder", CharField())
+    )
+    return Statement.of(held.select_for_update(no_key=True).order_by("webhook_id").values_list(*_OF_STATE))
 
 
 def _webhook(row: tuple[Any, ...]) -> Webhook:

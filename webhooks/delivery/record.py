@@ -10,11 +10,12 @@ from django.db import connection, transaction
 
 from calliyo.fields import whole_milliseconds
 from webhooks import last_day
-from webhooks.delivery.bulk import Row, ids_text, insert_rows
+from webhooks.delivery.bulk import Row, ids_text, insert_rows, update_rows
 from webhooks.delivery.claim import Parcel
 from webhooks.delivery.clock import database_now, seconds_since
 from webhooks.delivery.endpoint import Judged, fails_for_good, has_been_passed, judge, keep
 from webhooks.delivery.health import GONE, Answer, overtaken_since, retry_after
+from webhooks.delivery.loaded import held_states
 from webhooks.delivery.retry import next_attempt_at
 from webhooks.delivery.send import AttemptResult
 from webhooks.models import Delivery, DeliveryState, EndpointState
@@ -45,6 +46,16 @@ _ATTEMPT = {
     "tls_ms": "float8",
     "first_byte_ms": "float8",
     "total_ms": "float8",
+}
+
+_FAILED = {
+    "attempts": "int",
+    "last_status": "int",
+    "last_error": "text",
+    "next_attempt_at": "timestamptz",
+    "state": "text",
+    "finished_at": "timestamptz",
+    "overtaken_since": "timestamptz",
 }
 
 
@@ -97,7 +108,7 @@ def record(
 ) -> Recorded:
     """Writes the outcomes that were made under a lease that is still `holder`'s, all in one transaction."""
     with transaction.atomic():
-        states = _our_states({outcome.webhook_id for outcome in outcomes}, holder)
+        states = held_states({outcome.webhook_id for outcome in outcomes}, holder)
         counted = [
             outcome
             for outcome in outcomes
@@ -127,11 +138,6 @@ def record(
 def without_answer(outcome: Outcome) -> Outcome:
     """The same outcome without what the stranger said, should the database not take that."""
     return replace(outcome, result=replace(outcome.result, headers={}, body=b""))
-
-
-def _our_states(webhook_ids: set[int], holder: str) -> dict[int, EndpointState]:
-    rows = EndpointState.objects.filter(webhook_id__in=webhook_ids, lease_holder=holder)
-    return {state.webhook_id: state for state in rows.select_for_update(no_key=True).order_by("webhook_id")}
 
 
 def _mark_delivered(outcomes: Sequence[Outcome], now: datetime) -> list[float]:
@@ -194,13 +200,7 @@ def _mark_failed(
             retries[outcome.webhook_id] = min(wait, retries.get(outcome.webhook_id, wait))
         if fails_for_good(endpoint, row.first_attempt_at, now):
             for_good.add(outcome.webhook_id)
-    Delivery.objects.bulk_update(
-        rows.values(),
-        [
-            *("attempts", "last_status", "last_error", "next_attempt_at", "state", "finished_at"),
-            "overtaken_since",
-        ],
-    )
+    update_rows("webhooks_delivery", "id", _FAILED, [_failed(row) for row in rows.values()])
     ended = Counter(row.webhook_id for row in rows.values() if row.state == DeliveryState.FAILED)
     return _Failures(retries=retries, for_good=frozenset(for_good), ended=ended)
 
@@ -233,6 +233,10 @@ def _fail(
         row.finished_at = now
         return None
     return until_open if endpoint.facts.is_down else max(until_open, (due - now).total_seconds())
+
+
+def _failed(row: Delivery) -> Row:
+    return {"id": row.pk, **{name: getattr(row, name) for name in _FAILED}}
 
 
 def _mark_passed(counted: Sequence[Outcome], judged: Mapping[int, Judged], now: datetime) -> None:
