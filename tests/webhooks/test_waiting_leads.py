@@ -42,6 +42,13 @@ def test_where_nothing_waits_a_walk_is_over_at_once(webhook):
     assert walk(webhook.pk, 1) == waiting_leads.Leads(ids=frozenset(), complete=True)
 
 
+def test_where_one_lead_waits_it_is_found_without_a_walk(webhook, monkeypatch):
+    wait_for(webhook, [7, 7, 7])
+    monkeypatch.setattr(waiting_leads, "_leads_from", None)
+    assert walk(webhook.pk, 2) == waiting_leads.Leads(ids=frozenset({7}), complete=True)
+    assert walk(webhook.pk, 1) == waiting_leads.Leads(ids=frozenset({7}), complete=False)
+
+
 def test_looks_end_with_all_leads_or_with_all_for_which_something_is_due(webhook):
     wait_for(webhook, range(1, 30))
     *_, last = looks(webhook.pk, NOW, first=2)

@@ -113,8 +113,11 @@ class Engine:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.is_set() or self._on_their_way():
+            while not self._stopping.is_set():
                 self._pokes.wait(self._until_next_turn())
+                self._guarded_turn()
+            while self._on_their_way():
+                time.sleep(TICK_SECONDS)  # what is poked now is for others
                 self._guarded_turn()
             outlived(self._release_idle)
             outlived(self._counts.save)
@@ -158,15 +161,7 @@ class Engine:
     def _collect(self) -> None:
         """Takes what the runs have brought, and records it; what can't be recorded now is kept."""
         for served in self._served.values():
-            for run in list(served.runs):
-                finished = run.finished  # read first: what it brought before is then all there
-                while run.outcomes:
-                    outcome = run.outcomes.popleft()
-                    served.learn(outcome)
-                    self._unrecorded.append(outcome)
-                if finished:
-                    served.runs.remove(run)
-                    served.wanted = True
+            self._unrecorded += served.collected()
         if self._unrecorded:
             self._leisure.busy()
             self._record()
@@ -338,6 +333,8 @@ class Engine:
             if parcels is None:
                 served.lease.ours_until = 0.0
                 continue
+            for run in served.runs:
+                run.passed_over |= bool(wish.busy_leads)
             # More behind those, or another probe in place of one that was withheld.
             served.wanted = len(parcels) >= wish.limit or (wish.probe is not None and not parcels)
             if parcels and not self._paced(served, len(parcels), now):

@@ -35,7 +35,10 @@ class Run:
         self.outcomes: deque[Outcome] = deque()
         self.started_at = time.monotonic()
         self.finished = False
-        self.last_succeeded = True
+        self.all_arrived = False
+        """Each of its parcels was sent, and well answered."""
+        self.passed_over = False
+        """Something more of its leads may wait behind it: a claim went by while it was under way."""
         self._lease = lease
         self._gate = gate
         self._lease_number = lease.number
@@ -66,14 +69,21 @@ class Run:
         """Begins no further request."""
         self._stopped = True
 
-    def left(self, patience: float) -> int:
-        """How many parcels wait behind the one that is sent; none if its answer is waited for that long (seconds)."""
+    def overdue(self, patience: float) -> bool:
+        """Whether an answer is being waited for, and has been for longer than so many seconds."""
         asked_at = self._asked_at
-        if self._stopped or self.finished:
-            return 0
-        if asked_at is not None and time.monotonic() - asked_at > patience:
+        return asked_at is not None and time.monotonic() - asked_at > patience
+
+    def left(self, patience: float) -> int:
+        """How many parcels wait behind the one that is sent; none while its answer is overdue."""
+        if self._stopped or self.finished or self.overdue(patience):
             return 0
         return max(0, len(self.parcels) - self._begun - 1)
+
+    def leaves_more(self) -> bool:
+        """Whether, now that it is finished, something may be due that was not when its parcels were claimed."""
+        probe = self.parcels[0].probe is not None
+        return probe or self.passed_over or not self.all_arrived
 
     def send_all(self, sender: Sender, turn: Turn) -> None:
         """Sends while it may, in this thread's turns; within a lane, nothing goes after a failure."""
@@ -100,9 +110,9 @@ class Run:
             turn.patient = first_byte is not None and first_byte < PATIENCE
             self.outcomes.append(outcome)
             self._gate.learn(outcome.answer())
-            self.last_succeeded = outcome.result.succeeded
             if not outcome.result.succeeded:
                 failed_lanes.add(parcel.lane)
+        self.all_arrived = not failed_lanes
 
     def _attempted(self, parcel: Parcel, sender: Sender, turn: Turn) -> Outcome:
         started_at = self.target.clock.now()

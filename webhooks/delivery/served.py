@@ -39,12 +39,17 @@ class Served:
     """Seconds that an attempt takes, of late."""
 
     def room(self) -> int:
-        """How many more runs may start now; behind a fast endpoint's run, the next one is made ready."""
+        """How many more runs may start now; behind a fast endpoint's run, the next one is made ready.
+
+        Not behind an answer that is overdue: an endpoint that hangs would cost a look with each poke.
+        """
         if self.asked_for or not self.lease.holds() or (self.runs and not self.gate.takes_more):
             return 0
         if self.health is not Health.HEALTHY:
             return 1 - len(self.runs)
-        return (self.allowed_runs if self.slow else 2) - len(self.runs)
+        if self.slow:
+            return self.allowed_runs - len(self.runs)
+        return 2 - len(self.runs) if not any(run.overdue(SLOW_SECONDS) for run in self.runs) else 0
 
     def in_hand(self) -> float:
         """Seconds of work that its thread has before it; none that counts where the receiver is waited for."""
@@ -54,6 +59,19 @@ class Served:
         """How many deliveries can be sent while what was read with them may be believed."""
         each = max(1, int(MAX_RUN_SECONDS / 2 / self.pace))
         return min(BATCH, each * max(1, self.room()) if self.slow else each)
+
+    def collected(self) -> list[Outcome]:
+        """What its runs have brought since the last time, learned from; those that are finished are let go."""
+        outcomes: list[Outcome] = []
+        for run in list(self.runs):
+            finished = run.finished  # read first: what it brought before is then all there
+            while run.outcomes:
+                outcomes.append(run.outcomes.popleft())
+                self.learn(outcomes[-1])
+            if finished:
+                self.runs.remove(run)
+                self.wanted |= run.leaves_more()
+        return outcomes
 
     def learn(self, outcome: Outcome) -> None:
         """Takes what one attempt says of the endpoint."""
