@@ -71,8 +71,13 @@ def payload(number: int) -> str:
     return orjson.dumps(body).decode()
 
 
-def queue(webhooks: Sequence[Webhook], count: int, *, leads: int | None = None) -> list[int]:
-    """`count` deliveries spread over the webhooks, in one commit; their ids. Each event goes to all of them."""
+def queue(
+    webhooks: Sequence[Webhook], count: int, *, leads: int | None = None, first_lead: int = 1
+) -> list[int]:
+    """`count` deliveries spread over the webhooks, in one commit; their ids. Each event goes to all of them.
+
+    The events are those of `leads` leads in turn, each of another one if that is not given.
+    """
     events = -(-count // len(webhooks))
     now = whole_milliseconds(timezone.now())
     ids: list[int] = []
@@ -83,7 +88,7 @@ def queue(webhooks: Sequence[Webhook], count: int, *, leads: int | None = None) 
                     Event(
                         uid=uuid.uuid4(),
                         type=TYPE,
-                        lead_id=1 + number % (leads or events),
+                        lead_id=first_lead + number % (leads or events),
                         payload=payload(number),
                         created_at=now,
                     )
