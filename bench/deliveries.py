@@ -6,7 +6,8 @@ process with one endpoint and with a hundred, and in two processes.
 What a second worker brings is limited by the machine: receiver, PostgreSQL and the workers share its cores, and one
 worker with PostgreSQL and the receiver beside it has most of two. So there are two ways to ask:
 - Two workers with two cores, times one worker with one, each time with receiver, PostgreSQL and Redis on the same: what
-  a worker more brings where a core comes with it. This is the figure that allows for the receiver.
+  a worker more brings where a core comes with it. This is the figure that allows for the receiver. Its limit is what two
+  cores bring to two processes that only count: two, where no core shares anything with another.
 - Two workers with two cores, times one that has both: beside it, what the cores have room for, which is their number
   over the processor time that worker, PostgreSQL and receiver together use for one delivery, over one worker's rate.
   More than that no second worker could bring, however the work is shared.
@@ -35,7 +36,15 @@ from bench.backlog import (
 )
 from bench.baseline.app import deliver
 from bench.baseline.models import PlainDelivery, make_tables
-from bench.processes import cpu_seconds, database_server, on_cores, process, redis_server, workers
+from bench.processes import (
+    cores_worth,
+    cpu_seconds,
+    database_server,
+    on_cores,
+    process,
+    redis_server,
+    workers,
+)
 from bench.timing import Figure, interleaved, ratios
 from tests.servers import free_port
 from webhooks.delivery.clock import ClockReading
@@ -173,6 +182,7 @@ def measure() -> dict[str, Any]:
             "bare socket, one request after another": lambda: receivers_limit(address),
         }
         said = interleaved(rivals, rounds=ROUNDS)
+    cores = [cores_worth(2) for _ in range(ROUNDS)]
     loop, plain = list(said.values())[:2]
     return {
         "rounds": ROUNDS,
@@ -186,7 +196,10 @@ def measure() -> dict[str, Any]:
             }
             for name, values in said.items()
         },
-        "two_workers": two_workers(said, costs.microseconds),
+        "two_workers": {
+            "two processes that only count, times one": Figure.of(cores).as_dict(),
+            **two_workers(said, costs.microseconds),
+        },
     }
 
 

@@ -17,6 +17,16 @@ WORKER = (
     *("--without-gossip", "--without-mingle", "--loglevel", "WARNING"),
 )
 
+_COUNT = """
+import os, sys, time
+os.sched_setaffinity(0, {int(sys.argv[1])})
+until, number = time.perf_counter() + 1, 0
+while time.perf_counter() < until:
+    for _ in range(10_000):
+        number += 1
+print(number)
+"""
+
 
 @contextmanager
 def process(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -64,6 +74,20 @@ def family_of(pid: int) -> Iterator[int]:
         with suppress(FileNotFoundError, ProcessLookupError):  # has ended since it was listed
             for child in children.read_text().split():
                 yield from family_of(int(child))
+
+
+def cores_worth(cores: int) -> float:
+    """How much so many processes that only count do, each on a core of its own, times one of them."""
+    _counted_on(1)  # the machine is awake
+    return _counted_on(cores) / _counted_on(1)
+
+
+def _counted_on(cores: int) -> int:
+    counting = [
+        subprocess.Popen([sys.executable, "-c", _COUNT, str(core)], stdout=subprocess.PIPE)
+        for core in sorted(os.sched_getaffinity(0))[:cores]
+    ]
+    return sum(int(each.communicate()[0]) for each in counting)
 
 
 @contextmanager

@@ -54,7 +54,8 @@ def test_whose_deliveries_all_have_numbers_is_not_left(three):
 
 
 def test_what_was_left_is_numbered_and_sent_without_another_poke(monkeypatch):
-    monkeypatch.setattr("webhooks.delivery.engine.NUMBERED_A_TURN", 1)
+    for name in ("NUMBERED_A_TURN", "NUMBERED_FIRST"):
+        monkeypatch.setattr(f"webhooks.delivery.engine.{name}", 1)
     monkeypatch.setattr("webhooks.delivery.engine.SWEEP_SECONDS", 60.0)
     with running_receiver() as receiver, running_engine() as engine:
         urls = [f"{receiver.url}/{number}" for number in range(4)]

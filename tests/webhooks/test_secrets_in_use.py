@@ -95,7 +95,7 @@ def test_both_secrets_sign_a_body_while_a_rotation_overlaps(receiver: Receiver) 
 def test_field_keys_change_while_everything_runs_and_nothing_goes_unsigned(
     receiver: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhooks.delivery.engine.HOLD_SECONDS", 0.2)
+    monkeypatch.setattr("webhooks.delivery.lease.HOLD_SECONDS", 0.2)
     monkeypatch.setattr("webhooks.delivery.engine.SWEEP_SECONDS", 0.2)
     settings.CALLIYO_FIELD_KEYS = [OLD]
     webhook = new_webhook(receiver.url, secret="generate", headers=MINE)

@@ -9,6 +9,7 @@ import pytest
 from tests.processes import wait_until
 from tests.webhooks.engines import new_key, new_lead, new_webhook, running_engine
 from tests.webhooks.receiver import answer, running_receiver
+from webhooks.delivery import sharing
 from webhooks.delivery.clock import database_now
 from webhooks.delivery.lease import release_leases, take_leases
 from webhooks.delivery.sharing import STANDING, ask_for_half
@@ -23,6 +24,11 @@ EVENTS = LEADS * (1 + CHANGES)
 def webhooks():
     key = new_key()
     return [new_webhook(f"http://127.0.0.1:9/{number}", key=key) for number in range(5)]
+
+
+@pytest.fixture(autouse=True)
+def little_is_worth_it(monkeypatch):
+    monkeypatch.setattr(sharing, "WORTH", 2 * STANDING)
 
 
 def asked_for():
@@ -82,6 +88,17 @@ def test_what_is_sent_in_no_time_or_must_wait_is_left_where_it_is(webhooks):
     EndpointState.objects.filter(pk=ids[1]).update(paused_until=later)
     EndpointState.objects.filter(pk=ids[2]).update(paced_until=later)
     assert ask_for_half("idle") == ids[3:4]
+
+
+def test_nobody_is_asked_where_all_that_he_serves_is_soon_sent(webhooks, monkeypatch):
+    for number in range(STANDING):
+        new_lead(number)
+    ids = [webhook.pk for webhook in webhooks]
+    take_leases(ids, holder="busy")
+    monkeypatch.setattr(sharing, "WORTH", STANDING * len(webhooks) + 1)
+    assert ask_for_half("idle") == asked_for() == []
+    new_lead(STANDING)
+    assert ask_for_half("idle") == asked_for() == ids[:2]
 
 
 def test_nobody_is_asked_for_what_is_free_or_was_left_behind_or_is_his_own(webhooks):

@@ -60,10 +60,11 @@ BATCH_OF_ALL = 2000
 """So many deliveries are read at once at most, for all that are ready: while they are sent, the next are read."""
 NUMBERED_A_TURN = 1000
 """So many deliveries are numbered at once, or all of one webhook: sending begins with the first of many."""
+NUMBERED_FIRST = 200
+"""So many while nothing is sent yet."""
 LEASES_A_TURN = 50
 """So many webhooks more are served with each turn: sending begins with the first of many, other workers get a share."""
 MAX_SERVED = 1000
-HOLD_SECONDS = 60
 PAUSE_AFTER_FAULT = 1.0
 LONGEST_ALARM = 120.0
 """Retries that are due later are found by the sweep: two seconds are nothing to them."""
@@ -149,7 +150,10 @@ class Engine:
             self._pokes.put_later(self._leisure.asked(self._holder, self._served.values()))
 
     def _on_their_way(self) -> bool:
-        return bool(self._unrecorded) or any(served.runs for served in self._served.values())
+        return bool(self._unrecorded) or self._sending()
+
+    def _sending(self) -> bool:
+        return any(served.runs for served in self._served.values())
 
     def _until_next_turn(self) -> float:
         if rest := self._rest.seconds(self._served.values()):
@@ -250,7 +254,8 @@ class Engine:
         if not since:
             return webhook_ids
         give_positions()
-        left = number_first(sorted(since, key=since.__getitem__), about=NUMBERED_A_TURN)
+        about = NUMBERED_A_TURN if self._sending() else NUMBERED_FIRST
+        left = number_first(sorted(since, key=since.__getitem__), about=about)
         for webhook_id in since.keys() - left:
             self._served[webhook_id].new_since = None
         return [webhook_id for webhook_id in webhook_ids if webhook_id not in left]
@@ -268,10 +273,10 @@ class Engine:
                 self._served[webhook.pk].lease.ours_until = 0.0
             except UndecryptableSecret as error:
                 logger.error("Webhook %s is held: %s", webhook.pk, error.detail)
-                self._hold(webhook.pk, f"held: {error.detail}")
+                hold(webhook.pk, f"held: {error.detail}")
             except Exception as error:
                 logger.exception("Webhook %s is held after a fault in the engine", webhook.pk)
-                self._hold(webhook.pk, f"held: a fault in Calliyo ({type(error).__name__})")
+                hold(webhook.pk, f"held: a fault in Calliyo ({type(error).__name__})")
             else:
                 wishes += [] if wish is None else [wish]
         return wishes
@@ -322,7 +327,7 @@ class Engine:
             webhook_ids = [wish.target.webhook_id for wish in wishes]
             logger.exception("A fault in the claim for webhooks %s", webhook_ids)
             if len(wishes) == 1:
-                self._hold(webhook_ids[0], f"held: a fault in Calliyo ({type(error).__name__})")
+                hold(webhook_ids[0], f"held: a fault in Calliyo ({type(error).__name__})")
                 return
             for wish in wishes:  # one by one: which of them is it about?
                 self._start_runs([wish], now)
@@ -362,9 +367,6 @@ class Engine:
     def _look_again(self, webhook_id: int, seconds: float) -> None:
         if seconds < LONGEST_ALARM:
             self._pokes.put_after(webhook_id, seconds)
-
-    def _hold(self, webhook_id: int, reason: str) -> None:
-        hold(webhook_id, until=database_now() + timedelta(seconds=HOLD_SECONDS), reason=reason)
 
     def _release_idle(self) -> None:
         """Gives back what has nothing on its way and nothing more to do; drops what is no longer ours."""

@@ -6,7 +6,7 @@ The lease's number fences: a result counts only under the number that it was sen
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -17,13 +17,14 @@ from django.db.models.expressions import RawSQL
 from calliyo.fields import MomentField
 from calliyo.statements import Among, Parameter, Statement, fetch, fetch_once
 from webhooks.delivery.bulk import ids_text
-from webhooks.delivery.clock import database_clock_in
+from webhooks.delivery.clock import database_clock_in, database_now
 from webhooks.models import Delivery, DeliveryState, EndpointState, Webhook
 
 LEASE_SECONDS = 8.0
 RENEW_SECONDS = 2.0
 # A request may begin only while the lease surely has this long to live, by our own clock.
 SAFETY_SECONDS = 1.0
+HOLD_SECONDS = 60
 MAX_FOUND = 1000
 WAITS = ("held_until", "paused_until", "paced_until")
 """The columns of a state that keep its webhook from being sent to until then."""
@@ -176,8 +177,9 @@ def release_leases(leases: Collection[Lease], *, holder: str) -> None:
         cursor.execute(_RELEASE.format(ids=ids, lock=in_order()), [holder])
 
 
-def hold(webhook_id: int, *, until: datetime, reason: str) -> None:
-    """Has no attempt made before `until`, and says why in the log of what waits; no attempt is counted."""
+def hold(webhook_id: int, reason: str) -> None:
+    """Has no attempt made for `HOLD_SECONDS`, and says why in the log of what waits; no attempt is counted."""
+    until = database_now() + timedelta(seconds=HOLD_SECONDS)
     EndpointState.objects.filter(webhook_id=webhook_id).update(paused_until=until)
     Delivery.objects.filter(webhook_id=webhook_id, state=DeliveryState.WAITING).exclude(
         last_error=reason

@@ -6,11 +6,11 @@ the lease back. So who came second to a thousand deliveries does not watch the f
 
 import time
 from collections.abc import Collection
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
-from django.db import connection
-
-from calliyo.statements import fetch
+from calliyo.statements import fetch, fetch_once
 from webhooks.delivery.bulk import ids_text
 from webhooks.delivery.clock import database_clock_in
 from webhooks.delivery.lease import WAITS, free_rows_only
@@ -18,33 +18,38 @@ from webhooks.delivery.rest import in_hand
 from webhooks.delivery.served import Served
 
 STANDING: Final = 20
-"""So many deliveries that are due are worth another's while; fewer are sent before they have changed hands."""
+"""So many deliveries that are due make a webhook's backlog; fewer are sent before they have changed hands."""
+WORTH: Final = 2000
+"""So many deliveries a worker has before it in all, for another to ask: what changes hands first stands still."""
 LEISURE: Final = 0.1
 """Seconds without an outcome and with nothing to send, or without a webhook to serve: then a worker looks what others
 have."""
 PAUSE_AFTER_NOTHING: Final = 0.5
-_STANDING_ELSEWHERE: Final = """
-    SELECT webhook_id FROM (
-        SELECT s.webhook_id, row_number() OVER (PARTITION BY s.lease_holder ORDER BY s.webhook_id) AS place,
+_WAIT_FOR = """
+    SELECT 1 FROM webhooks_delivery AS d
+    WHERE d.webhook_id = s.webhook_id AND d.state = 'waiting' AND d.next_attempt_at <= {now}
+    LIMIT 1 OFFSET {so_many} - 1
+"""
+_STANDING_ELSEWHERE: Final = f"""
+    SELECT lease_holder, held, webhook_id FROM (
+        SELECT s.lease_holder, s.webhook_id,
+            row_number() OVER (PARTITION BY s.lease_holder ORDER BY s.webhook_id) AS place,
             count(*) OVER (PARTITION BY s.lease_holder) AS held
         FROM webhooks_endpointstate AS s
-        WHERE s.leased_until > {now} AND s.lease_holder <> %s AND NOT s.asked_for
-            AND {waits_over} AND EXISTS (
-                SELECT 1 FROM webhooks_delivery AS d
-                WHERE d.webhook_id = s.webhook_id AND d.state = 'waiting' AND d.next_attempt_at <= {now}
-                LIMIT 1 OFFSET {but_one}
-            )
+        WHERE s.leased_until > {{now}} AND s.lease_holder <> %s AND NOT s.asked_for
+            AND {{waits_over}} AND EXISTS ({_WAIT_FOR})
     ) AS standing
-    WHERE place * 2 <= held
-"""
+    WHERE place * 2 <= held ORDER BY lease_holder
+"""  # noqa: S608  # no value
 # What its holder records at this moment is passed over: it is asked for at the next look.
-_ASK: Final = """
+_ASK: Final = f"""
     UPDATE webhooks_endpointstate SET asked_for = TRUE
     WHERE webhook_id IN (
-        SELECT webhook_id FROM webhooks_endpointstate
-        WHERE webhook_id IN ({ids}) AND leased_until > {now} AND lease_holder <> %s {lock}
+        SELECT webhook_id FROM webhooks_endpointstate AS s
+        WHERE webhook_id IN ({{ids}}) AND leased_until > {{now}} AND lease_holder = %s AND EXISTS ({_WAIT_FOR}) {{lock}}
     )
-"""
+    RETURNING webhook_id
+"""  # noqa: S608  # no value
 
 
 def ask_for_half(holder: str) -> list[int]:
@@ -54,13 +59,14 @@ def ask_for_half(holder: str) -> list[int]:
     """
     now = database_clock_in(0)
     waits_over = " AND ".join(f"(s.{waits} IS NULL OR s.{waits} <= {now})" for waits in WAITS)
-    statement = _STANDING_ELSEWHERE.format(now=now, waits_over=waits_over, but_one=STANDING - 1)
-    standing = fetch(statement, [holder])
-    ids = [webhook_id for (webhook_id,) in standing]
-    if ids:
-        with connection.cursor() as cursor:
-            cursor.execute(_ASK.format(now=now, ids=ids_text(ids), lock=free_rows_only()), [holder])
-    return ids
+    statement = _STANDING_ELSEWHERE.format(now=now, waits_over=waits_over, so_many=STANDING)
+    asked: list[int] = []
+    for (other, held), rows in groupby(fetch(statement, [holder]), key=itemgetter(0, 1)):
+        ids = ids_text(webhook_id for _, _, webhook_id in rows)
+        share = max(STANDING, -(-WORTH // held))
+        ask = _ASK.format(now=now, ids=ids, so_many=share, lock=free_rows_only())
+        asked += (webhook_id for (webhook_id,) in fetch_once(ask, [other]))
+    return sorted(asked)
 
 
 class Leisure:
