@@ -6,8 +6,8 @@ process with one endpoint and with a hundred, and in two processes.
 What a second worker brings is limited by the machine: receiver, PostgreSQL and the workers share its cores, and one
 worker with PostgreSQL and the receiver beside it has most of two. So there are two ways to ask:
 - Two workers with two cores, times one worker with one, each time with receiver, PostgreSQL and Redis on the same: what
-  a worker more brings where a core comes with it. This is the figure that allows for the receiver. Its limit is what two
-  cores bring to two processes that only count: two, where no core shares anything with another.
+  a worker more brings where a core comes with it. This is the figure that allows for the receiver. Its limit is what
+  two cores bring to two processes that only count: two, where no core shares anything with another.
 - Two workers with two cores, times one that has both: beside it, what the cores have room for, which is their number
   over the processor time that worker, PostgreSQL and receiver together use for one delivery, over one worker's rate.
   More than that no second worker could bring, however the work is shared.
@@ -196,23 +196,23 @@ def measure() -> dict[str, Any]:
             }
             for name, values in said.items()
         },
-        "two_workers": {
-            "two processes that only count, times one": Figure.of(cores).as_dict(),
-            **two_workers(said, costs.microseconds),
-        },
+        "two_workers": two_workers(said, costs.microseconds, cores),
     }
 
 
 def two_workers(
-    said: Mapping[str, list[float]], microseconds: Mapping[str, Sequence[float]]
+    said: Mapping[str, list[float]], microseconds: Mapping[str, Sequence[float]], counting: list[float]
 ) -> dict[str, dict[str, float]]:
-    """What a second worker brings, with a core of its own and without."""
+    """What a second worker brings, with a core of its own and without; `counting`: what it brings to a bare loop."""
     cores = len(os.sched_getaffinity(0)) * 1e6
     # Without the round that warms up.
     used = [sum(parts) for parts in zip(*microseconds.values(), strict=True)][1:]
+    with_a_core = ratios(said[TWO_WORKERS], said[ON_ONE_CORE])
     room = [cores / each / rate for each, rate in zip(used, said[ONE_WORKER], strict=True)]
     return {
-        "with two cores, times one with one": ratios(said[TWO_WORKERS], said[ON_ONE_CORE]).as_dict(),
+        "with two cores, times one with one": with_a_core.as_dict(),
+        "the same of two processes that only count": Figure.of(counting).as_dict(),
+        "the first over the second": Figure.of([with_a_core.median / each for each in counting]).as_dict(),
         "with two cores, times one that has both": ratios(said[TWO_WORKERS], said[ONE_WORKER]).as_dict(),
         "times one that the cores have room for": Figure.of(room).as_dict(),
         **{
