@@ -1,9 +1,9 @@
 """`Authorization: Bearer cly_live_…`, and nothing else: no session, no cookie, no query string."""
 
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import ip_network
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from django.contrib.auth.models import AnonymousUser
@@ -14,17 +14,18 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from apikeys import tokens
-from apikeys.callers import CALLED_BY, Caller
+from apikeys.callers import API_KEY, CALLED_BY, Caller
 from apikeys.models import APIKey
 from apikeys.origins import is_allowed_origin
 from apikeys.throttling import what_is_left
 from calliyo.actor import Actor, ActorType
 from calliyo.api.addresses import Address, client_address, is_within
-from calliyo.api.lists import Listing
+from calliyo.api.lists import Listing, page_statement
+from calliyo.api.pagination import Slice, position_values
 from calliyo.api.problems import Refusal
 from calliyo.api.request_id import current_request_id
-from calliyo.api.sync import Horizon
-from calliyo.statements import Parameter, Statement
+from calliyo.api.sync import Horizon, HorizonHere
+from calliyo.statements import Joined, Parameter, Statement
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +46,7 @@ class BearerAuthentication(BaseAuthentication):
         """The caller as `request.auth`; `request.user` is nobody, as no member of staff asks here."""
         token = _token_of(request.META.get("HTTP_AUTHORIZATION", ""))
         # Hashed first, looked up by the unique digest: the time taken tells nothing of the secret.
-        key, horizon = _key_with(tokens.digest(token), for_list=_is_list(request))
+        key, horizon = _key_for(tokens.digest(token), request)
         if key is not None:
             request.META[CALLED_BY] = key.pk  # counted and, if refused, noted under it (`apikeys.counting`)
         now = timezone.now()
@@ -75,20 +76,40 @@ class BearerAuthentication(BaseAuthentication):
         return CHALLENGE
 
 
-def _is_list(request: Request) -> bool:
+def _key_for(digest: str, request: Request) -> tuple[APIKey | None, datetime | None]:
+    """The key, in one round trip with what a list needs besides: its horizon, and its page where that is a plain one.
+
+    What was read of the page is left with the view, which shows it if the key is let in.
+    """
     view = request.parser_context["view"]
-    return isinstance(view, Listing) and getattr(view, "action", None) == "list"
+    is_list = isinstance(view, Listing) and getattr(view, "action", None) == "list"
+    if not is_list or connection.vendor != "postgresql":
+        return _key_with(digest)
+    plan = view.planned_ahead(request) if view.reads_ahead(request) else None
+    if plan is None:
+        return _key_with(digest, Horizon)
+    position = position_values(view.model, plan.ordering, plan.cursor)
+    joined = _key_and_page(type(view), plan.piece)  # type: ignore[arg-type]  # classes can be hashed
+    row, rows = joined.fetch({"digest": digest, **position})
+    if row is None:
+        return None, None
+    key, horizon = _key_of(row), row[-1]
+    if plan.cursor is not None or horizon is not None:
+        view.found_ahead = rows
+    return key, horizon
 
 
-def _key_with(digest: str, *, for_list: bool = False) -> tuple[APIKey | None, datetime | None]:
-    """The key; and for a list on PostgreSQL its horizon, so that this round trip serves both."""
-    with_horizon = for_list and connection.vendor == "postgresql"
-    found = _statement_of_keys(with_horizon=with_horizon).fetch({"digest": digest}, prepared=True)
+def _key_with(digest: str, horizon: type[Horizon] | None = None) -> tuple[APIKey | None, datetime | None]:
+    """The key, and the horizon of what is read next where that is asked for."""
+    found = _statement_of_keys(horizon).fetch({"digest": digest}, prepared=True)  # type: ignore[arg-type]  # as above
     if not found:
         return None, None
-    fields, values = _key_fields(), found[0]
-    key = APIKey.from_db(DEFAULT_DB_ALIAS, fields, values[: len(fields)])
-    return key, values[-1] if with_horizon else None
+    return _key_of(found[0]), found[0][-1] if horizon else None
+
+
+def _key_of(row: tuple[Any, ...]) -> APIKey:
+    fields = _key_fields()
+    return APIKey.from_db(DEFAULT_DB_ALIAS, fields, row[: len(fields)])
 
 
 @cache
@@ -97,10 +118,24 @@ def _key_fields() -> list[str]:
 
 
 @cache
-def _statement_of_keys(*, with_horizon: bool) -> Statement:
+def _statement_of_keys(horizon: type[Horizon | HorizonHere] | None = None) -> Statement:
     digest = Parameter("digest", CharField())
-    columns: list[str | Horizon] = [*_key_fields(), *([Horizon()] if with_horizon else [])]
+    columns = [*_key_fields(), *([horizon()] if horizon else [])]
     return Statement.of(APIKey.objects.order_by().filter(digest=digest).values_list(*columns))
+
+
+@lru_cache(maxsize=1024)
+def _key_and_page(listing: type[Listing], piece: Slice) -> Joined:
+    """Both in one statement, which reads the page for an active key alone."""
+    page = page_statement(listing, piece, (), ends_at_as_of=False)  # type: ignore[arg-type]  # as above
+    columns = [*_key_fields(), "horizon"]
+    return Joined.of(
+        _statement_of_keys(HorizonHere),
+        page,
+        columns=columns,
+        where="active",
+        given={API_KEY: "id"},
+    )
 
 
 def _token_of(header: str) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # permissions and checks are read before Django's models are
 CALLED_BY: Final = "calliyo.api_key"
 # There, too: as which resource the call is counted, where that is not the first part of its path.
 COUNTED_AS: Final = "calliyo.counted_as"
+# The parameter of statements that stands for the calling key's id.
+API_KEY: Final = "api_key"
 
 
 @dataclass(frozen=True, slots=True)

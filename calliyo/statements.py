@@ -134,6 +134,7 @@ class Statement:
     sql: str
     slots: tuple[Any, ...]
     converters: tuple[tuple[int, tuple[Any, ...], Any], ...]
+    width: int
 
     @classmethod
     def of(cls, rows: "models.QuerySet[Any, Any]") -> Self:
@@ -143,12 +144,14 @@ class Statement:
         columns = [column[0] for column in compiler.select[: compiler.col_count]]
         found: dict[int, Any] = compiler.get_converters(columns)
         converters = [(place, tuple(functions), column) for place, (functions, column) in found.items()]
-        return cls(sql=sql, slots=tuple(slots), converters=tuple(converters))
+        return cls(sql=sql, slots=tuple(slots), converters=tuple(converters), width=len(columns))
 
     def fetch(self, values: Mapping[str, Any], *, prepared: bool) -> list[tuple[Any, ...]]:
         """The rows for these values of its parameters; `prepared` where many requests make this statement."""
-        parameters = [slot.value_in(values) if isinstance(slot, Parameter) else slot for slot in self.slots]
-        rows = (fetch if prepared else fetch_once)(self.sql, parameters)
+        return self.converted((fetch if prepared else fetch_once)(self.sql, _parameters(self.slots, values)))
+
+    def converted(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """The rows as the columns' fields give them."""
         return [self._converted(row) for row in rows] if self.converters else rows
 
     def _converted(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -157,3 +160,61 @@ class Statement:
             for function in functions:
                 values[place] = function(values[place], column, connection)
         return tuple(values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """Two statements in one round trip: what `first` finds, one row or none, and behind it what `second` finds.
+
+    `second` is carried out only where there is a first row that fits, and may take values from it. For PostgreSQL.
+    """
+
+    first: Statement
+    second: Statement
+    sql: str
+    slots: tuple[Any, ...]
+    width: int
+
+    @classmethod
+    def of(
+        cls,
+        first: Statement,
+        second: Statement,
+        *,
+        columns: Sequence[str],
+        where: str,
+        given: Mapping[str, str],
+    ) -> Self:
+        """`columns` are those of `first`; `where`: the one of them that says whether it fits.
+
+        `given`: parameters of `second`, each with the column that has its value.
+        """
+        parts = second.sql.split("%s")
+        slots, sql = [], parts[0]
+        for slot, part in zip(second.slots, parts[1:], strict=True):
+            if isinstance(slot, Parameter) and slot.name in given:
+                sql += f"(SELECT {given[slot.name]} FROM first){part}"  # noqa: S608  # a column's name
+            else:
+                sql += f"%s{part}"
+                slots.append(slot)
+        nothing = ", ".join(["NULL"] * len(columns))
+        width = second.width
+        joined = f"""
+            WITH first ({", ".join(columns)}) AS MATERIALIZED ({first.sql})
+            SELECT first.*, {", ".join(["NULL"] * width)} FROM first
+            UNION ALL
+            SELECT {nothing}, second.* FROM ({sql}) AS second WHERE EXISTS (SELECT 1 FROM first WHERE {where})
+        """  # noqa: S608  # no value
+        return cls(first=first, second=second, sql=joined, slots=(*first.slots, *slots), width=len(columns))
+
+    def fetch(self, values: Mapping[str, Any]) -> tuple[tuple[Any, ...] | None, list[tuple[Any, ...]]]:
+        """The first row, None for none, and the rows of the second statement."""
+        found = fetch(self.sql, _parameters(self.slots, values))
+        if not found:
+            return None, []
+        rows = [row[self.width :] for row in found[1:]]
+        return self.first.converted([found[0][: self.width]])[0], self.second.converted(rows)
+
+
+def _parameters(slots: Sequence[Any], values: Mapping[str, Any]) -> list[Any]:
+    return [slot.value_in(values) if isinstance(slot, Parameter) else slot for slot in slots]

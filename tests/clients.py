@@ -56,6 +56,8 @@ def public_client(*scopes: str, **options: Any) -> PublicClient:
     return PublicClient(minted.key, minted.token)
 
 
-def statements_of_a_list() -> int:
-    """The token, how far the list is complete (PostgreSQL says both at once), the page."""
-    return 2 if connection.vendor == "postgresql" else 3
+def statements_of_a_list(*, plain: bool = True) -> int:
+    """The token, how far it is complete, the page: PostgreSQL says two at once, of a plain list all three."""
+    if connection.vendor == "postgresql":
+        return 1 if plain else 2
+    return 3

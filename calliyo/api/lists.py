@@ -4,6 +4,7 @@ The statement of a page is compiled once for each kind of page (`page_statement`
 more than times is compiled anew, as its filters may ask for anything.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,7 +40,7 @@ from calliyo.api.pagination import (
     read_limit,
 )
 from calliyo.api.parameters import check_parameters
-from calliyo.api.problems import FieldError, refuse_values
+from calliyo.api.problems import FieldError, Refusal, refuse_values
 from calliyo.api.renderers import JSONRenderer
 from calliyo.api.shapes import Shape
 from calliyo.api.streams import BATCH, FORMATS, StreamRenderer, streamed
@@ -49,6 +50,7 @@ from calliyo.statements import Parameter, Statement
 AS_OF_HEADER: Final = "X-Calliyo-As-Of"
 SHOWING: Final = frozenset({"fields", "expand"})
 _PAGING: Final = frozenset({"cursor", "limit"})
+_PLAIN: Final = _PAGING | {"ordering", "fields"}
 Renderers = list[BaseRenderer]
 Rows = list[tuple[Any, ...]]  # a list's method of that name hides the type
 Pictures = list[dict[str, Any]]
@@ -74,6 +76,21 @@ class Shown:
     expand: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedPage:
+    """What a query string asks of a page, whoever asks and whatever the filters."""
+
+    shown: Shown
+    ordering: Ordering
+    limit: int
+    bound_to: str
+    cursor: Cursor | None
+
+    @property
+    def piece(self) -> Slice:
+        return Slice.at(self.cursor, ordering=self.ordering, limit=self.limit)
+
+
 class Listing:
     """A list. Subclasses say which rows and columns, which filters, and the pictures of rows.
 
@@ -92,6 +109,11 @@ class Listing:
     sync_field: ClassVar[str] = "updated_at"
     renderer_classes: Any = (JSONRenderer, *FORMATS)
     request: Any  # REST framework's; a plain list has no view's own
+    # Whether a page without filters depends on nothing of who asks but the key's id.
+    needs_only_the_key: ClassVar[bool] = False
+    # The page's rows, where they were read together with the key.
+    found_ahead: Rows | None = None
+    _plan: PlannedPage | None = None
 
     @classmethod
     def rows(cls) -> "models.QuerySet[Any, Any]":
@@ -134,27 +156,52 @@ class Listing:
         if isinstance(renderer, StreamRenderer):
             return self._stream(request, renderer)
         query = request.query_params
-        self._check(query, known=_PAGING)
-        shown, ordering, limit = self.read_shown(query), self._ordering(query), read_limit(query)
-        bound_to = binding(self.list_name(), query, ordering)
-        cursor = Cursor.read(query["cursor"], bound_to) if "cursor" in query else None
-        asked = self._asked(query, ordering, as_of=cursor.as_of if cursor else None)
-        page = self._read(asked, cursor, limit)
-        content = orjson.dumps(self.shown(page.rows, shown))
+        plan = self._plan or self._planned(query)
+        # Before anything else is read: what commits from here on bears a later stamp.
+        as_of = plan.cursor.as_of if plan.cursor else None
+        as_of = as_of or sync.spelled(self._horizon())
+        if self.found_ahead is None:
+            page = self._read(self._asked(query, plan.ordering, as_of), plan.cursor, plan.limit)
+        else:
+            page = plan.piece.page(self.found_ahead, self.columns, cursor=plan.cursor, as_of=as_of)
+        content = orjson.dumps(self.shown(page.rows, plan.shown))
         # Of what the page holds: `as_of` is another one each time, and a reader may go on from an older one.
         etag = f'"{digest(content)}.{int(page.previous is not None)}{int(page.next is not None)}"'
         headers = {"ETag": f"W/{etag}"}
         if is_known(request, etag):
-            return HttpResponse(status=304, headers={**headers, AS_OF_HEADER: asked.as_of})
+            return HttpResponse(status=304, headers={**headers, AS_OF_HEADER: as_of})
         body = orjson.dumps(
             {
-                "next": self._address(page.next, bound_to),
-                "previous": self._address(page.previous, bound_to),
-                "as_of": asked.as_of,
+                "next": self._address(page.next, plan.bound_to),
+                "previous": self._address(page.previous, plan.bound_to),
+                "as_of": as_of,
                 "results": orjson.Fragment(content),
             }
         )
         return HttpResponse(body, content_type=JSONRenderer.media_type, headers=headers)
+
+    def planned_ahead(self, request: Request) -> PlannedPage | None:
+        """The page that is asked for, where `needs_only_the_key` holds for it.
+
+        None for any other, and where the query string is wrong: that is told when its turn comes.
+        """
+        query = request.query_params
+        if self.needs_only_the_key and query.keys() <= _PLAIN:
+            with contextlib.suppress(Refusal):
+                self._plan = self._planned(query)
+        return self._plan
+
+    def _planned(self, query: QueryDict) -> PlannedPage:
+        self._check(query, known=_PAGING)
+        ordering = self._ordering(query)
+        bound_to = binding(self.list_name(), query, ordering)
+        return PlannedPage(
+            shown=self.read_shown(query),
+            ordering=ordering,
+            limit=read_limit(query),
+            bound_to=bound_to,
+            cursor=Cursor.read(str(query["cursor"]), bound_to) if "cursor" in query else None,
+        )
 
     def get_renderers(self) -> Renderers:
         """JSON; for lists, streams too."""
@@ -169,9 +216,7 @@ class Listing:
         asked_with_the_key: datetime | None = getattr(self.request.auth, "horizon", None)
         return asked_with_the_key or sync.horizon(self.model, self.sync_field)
 
-    def _asked(self, query: QueryDict, ordering: Ordering, *, as_of: str | None) -> Asked:
-        # Before anything else is read: what commits from here on bears a later stamp.
-        as_of = as_of or sync.spelled(self._horizon())
+    def _asked(self, query: QueryDict, ordering: Ordering, as_of: str) -> Asked:
         simple = is_only_times(query, self.filters)
         return Asked(
             ordering=ordering,
@@ -238,7 +283,7 @@ class Listing:
         query = request.query_params
         self._check(query, known=frozenset())
         shown = self.read_shown(query)
-        asked = self._asked(query, self._ordering(query), as_of=None)
+        asked = self._asked(query, self._ordering(query), sync.spelled(self._horizon()))
         lines = renderer.lines(type(self), shown.fields, shown.expand)
         response = streamed(
             lambda cursor: self._read(asked, cursor, BATCH),

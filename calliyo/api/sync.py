@@ -26,6 +26,25 @@ _OLDEST_OPEN_WRITER: Final = """
     AND backend_type <> 'autovacuum worker'
 """
 
+_OLDEST_OPEN_WRITER_HERE: Final = """
+    WITH open AS MATERIALIZED (
+        SELECT backend_xid, xact_start,
+            datname = current_database() AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker' AS counts
+        FROM pg_stat_activity WHERE backend_xid IS NOT NULL
+    )
+    SELECT date_trunc('milliseconds', least(min(xact_start) FILTER (WHERE counts), transaction_timestamp()))
+    FROM open
+    HAVING NOT EXISTS (
+        SELECT 1 FROM (
+            SELECT xid FROM pg_snapshot_xip(pg_current_snapshot()) AS xip (xid)
+            UNION ALL
+            SELECT (xmax::text::bigint + number)::text::xid8
+            FROM pg_snapshot_xmax(pg_current_snapshot()) AS xmax, generate_series(0, age(xmax::xid) - 1) AS number
+        ) AS unseen
+        WHERE xid::xid NOT IN (SELECT backend_xid FROM open)
+    )
+"""
+
 
 class Horizon(Expression):
     """The horizon as a column of another statement, which is then the one before the page; on PostgreSQL alone."""
@@ -35,6 +54,22 @@ class Horizon(Expression):
     def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, tuple[str | int, ...]]:
         """A subquery that refers to nothing around it, so that it is answered once."""
         return f"({_OLDEST_OPEN_WRITER})", ()
+
+
+class HorizonHere(Expression):
+    """The horizon of the very statement that it is a column of, or null where it can't be told; on PostgreSQL alone.
+
+    A statement sees what had committed when its snapshot was taken. Who was writing then and has ended since left no
+    trace of when he began. So each id that the snapshot holds for open must still be there when we look: those that it
+    names, and from its `xmax` on all that were given until now. Time counts up to the transaction's start, which is
+    before the snapshot: the statement's own can be after it. For a statement that is a transaction by itself.
+    """
+
+    output_field = MomentField()
+
+    def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, tuple[str | int, ...]]:
+        """A subquery that refers to nothing around it, so that it is answered once."""
+        return f"({_OLDEST_OPEN_WRITER_HERE})", ()
 
 
 _BEFORE_ALL: Final = datetime(1970, 1, 1, tzinfo=UTC)

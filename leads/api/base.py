@@ -8,7 +8,7 @@ from django.db.models.sql.compiler import SQLCompiler
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
-from apikeys.callers import Caller, caller_of
+from apikeys.callers import API_KEY, Caller, caller_of
 from apikeys.permissions import needed_scope, refused
 from apikeys.scopes import Access, Resource, scope_for
 from calliyo.api.described import described
@@ -17,7 +17,6 @@ from calliyo.api.lists import Listing
 from calliyo.api.problems import FieldError
 from calliyo.api.views import ResourceViewSet
 from calliyo.statements import Parameter, Statement
-from leads.api.filters import API_KEY
 from leads.api.shapes import DeletedShape
 from leads.models import Deletion, ExternalId, LeadTag
 from leads.pictures import moment
@@ -32,6 +31,7 @@ class CRMViewSet(ResourceViewSet):
     """A resource of the CRM. `resource` decides the scope; its path names it in cursors, too."""
 
     resource: ClassVar[Resource]
+    needs_only_the_key = True
 
     def list_name(self) -> str:
         """The resource's path."""

@@ -10,6 +10,7 @@ from django import forms
 from django.db.models import BigIntegerField, Q, QuerySet, Value
 from django.db.models.functions import Lower
 
+from apikeys.callers import API_KEY
 from calliyo.api.filters import (
     IdField,
     MomentFilter,
@@ -23,7 +24,6 @@ from leads.models import ExternalId, LeadStatus, LeadTag, Tag
 from leads.operations.company import company_region
 from leads.phones import PhoneRefused, to_e164
 
-API_KEY: Final = "api_key"  # the parameter of statements that stands for the calling key's id
 MAX_WORDS: Final = 8
 
 
