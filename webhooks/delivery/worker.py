@@ -11,6 +11,7 @@ from celery.concurrency.prefork import TaskPool as PreforkPool
 from celery.signals import worker_process_init, worker_process_shutdown, worker_ready, worker_shutdown
 from django.conf import settings
 
+from calliyo.garbage import pass_over_what_is_loaded
 from webhooks.delivery.configured import configured_sender
 from webhooks.delivery.engine import Engine
 
@@ -50,6 +51,7 @@ def stop_engine() -> None:
 
 @worker_process_init.connect
 def _in_child_or_solo(**_: Any) -> None:
+    pass_over_what_is_loaded()
     start_engine()
 
 
