@@ -9,7 +9,7 @@ from tests.webhooks.engines import new_webhook
 from tests.webhooks.test_due import NOW, queue
 from webhooks.delivery import waiting_leads
 from webhooks.delivery.waiting_leads import looks, walk
-from webhooks.models import Webhook
+from webhooks.models import Delivery, Webhook
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +47,15 @@ def test_where_one_lead_waits_it_is_found_without_a_walk(webhook, monkeypatch):
     monkeypatch.setattr(waiting_leads, "_leads_from", None)
     assert walk(webhook.pk, 2) == waiting_leads.Leads(ids=frozenset({7}), complete=True)
     assert walk(webhook.pk, 1) == waiting_leads.Leads(ids=frozenset({7}), complete=False)
+
+
+def test_which_webhooks_have_several_leads_waiting_is_told_at_once(webhook, django_assert_num_queries):
+    several, none = (new_webhook("https://example.com/hook", key=webhook.api_key) for _ in range(2))
+    rows = queue(webhook, [(lead, True, None) for lead in (7, 7, 7, 7, 9)])
+    Delivery.objects.filter(pk__in=[row.pk for row in rows[3:]]).update(webhook=several)
+    with django_assert_num_queries(1):
+        assert waiting_leads.with_several([webhook.pk, several.pk, none.pk]) == {several.pk}
+    assert waiting_leads.with_several([]) == set()
 
 
 def test_looks_end_with_all_leads_or_with_all_for_which_something_is_due(webhook):

@@ -21,7 +21,7 @@ from webhooks.delivery.bulk import ids_as_rows, ids_text
 from webhooks.delivery.lease import Lease
 from webhooks.delivery.probe import Probe
 from webhooks.delivery.target import Target
-from webhooks.delivery.waiting_leads import looks
+from webhooks.delivery.waiting_leads import looks, with_several
 from webhooks.models import Ordering
 
 
@@ -163,10 +163,16 @@ def due_deliveries(wishes: Sequence[Wish], now: datetime) -> dict[int, list[Due]
                 found[row[1]][row[0]] = Due._make(row)
     for row in _rows([wish for wish in wishes if wish.probe is not None], _ONLY, now):
         found[row[1]][row[0]] = Due._make(row)
-    for wish in wishes:
-        mine = found[wish.target.webhook_id]
-        if wish.target.webhook_id in more and len(mine) * _LITTLE < wish.limit:
-            mine |= {each.id: each for each in _elsewhere(wish, now)}
+    short = [
+        wish
+        for wish in wishes
+        if wish.target.webhook_id in more and len(found[wish.target.webhook_id]) * _LITTLE < wish.limit
+    ]
+    # Where all that waits is one lead's, the front has told all that there is to find.
+    several = with_several([wish.target.webhook_id for wish in short])
+    for wish in short:
+        if wish.target.webhook_id in several:
+            found[wish.target.webhook_id] |= {each.id: each for each in _elsewhere(wish, now)}
     return {wish.target.webhook_id: _in_order(wish, found[wish.target.webhook_id]) for wish in wishes}
 
 

@@ -1,13 +1,14 @@
 """The leads that something waits for, found without reading all that waits: from lead to lead through their index."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
 
 from calliyo.statements import fetch_once
+from webhooks.delivery.bulk import ids_as_rows
 
 WIDER = 4
 """Each look that brought too little is followed by one at so many times as much."""
@@ -57,6 +58,18 @@ def looks(webhook_id: int, now: datetime, *, first: int) -> Iterator[Leads]:
         if found.complete:
             return
         most *= WIDER
+
+
+def with_several(webhook_ids: Collection[int]) -> set[int]:
+    """Those of the webhooks for which more than one lead waits."""
+    if not webhook_ids:
+        return set()
+    first, last = (
+        _NEXT.format(webhook="asked.webhook_id", where="IS NOT NULL", way=way) for way in ("ASC", "DESC")
+    )
+    asked = ids_as_rows(webhook_ids, table="asked", column="webhook_id")
+    rows = fetch_once(f"SELECT webhook_id FROM {asked} WHERE ({first}) <> ({last})", ())  # noqa: S608  # numbers
+    return {webhook_id for (webhook_id,) in rows}
 
 
 def walk(webhook_id: int, most: int) -> Leads:
