@@ -1,5 +1,6 @@
 """`Authorization: Bearer cly_live_…`, and nothing else: no session, no cookie, no query string."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from ipaddress import ip_network
@@ -8,7 +9,7 @@ from typing import Any, Final
 import structlog
 from django.contrib.auth.models import AnonymousUser
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection
-from django.db.models import CharField, Q
+from django.db.models import CharField, Field, Q
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -90,10 +91,11 @@ def _key_for(digest: str, request: Request) -> tuple[APIKey | None, datetime | N
         return _key_with(digest, Horizon)
     position = position_values(view.model, plan.ordering, plan.cursor)
     joined = _key_and_page(type(view), plan.piece)  # type: ignore[arg-type]  # classes can be hashed
-    row, rows = joined.fetch({"digest": digest, **position})
-    if row is None:
+    found, rows = joined.fetch({"digest": digest, **position})
+    if found is None:
         return None, None
-    key, horizon = _key_of(row), row[-1]
+    key = _key_of([field.to_python(found[field.attname]) for field in _key_fields()])
+    horizon = found["horizon"] and datetime.fromisoformat(found["horizon"])
     if plan.cursor is not None or horizon is not None:
         view.found_ahead = rows
     return key, horizon
@@ -104,23 +106,28 @@ def _key_with(digest: str, horizon: type[Horizon] | None = None) -> tuple[APIKey
     found = _statement_of_keys(horizon).fetch({"digest": digest}, prepared=True)  # type: ignore[arg-type]  # as above
     if not found:
         return None, None
-    return _key_of(found[0]), found[0][-1] if horizon else None
+    row = found[0]
+    return _key_of(row[: len(_key_fields())]), row[-1] if horizon else None
 
 
-def _key_of(row: tuple[Any, ...]) -> APIKey:
-    fields = _key_fields()
-    return APIKey.from_db(DEFAULT_DB_ALIAS, fields, row[: len(fields)])
+def _key_of(values: Sequence[Any]) -> APIKey:
+    return APIKey.from_db(DEFAULT_DB_ALIAS, _key_columns(), values)
 
 
 @cache
-def _key_fields() -> list[str]:
-    return [field.attname for field in APIKey._meta.concrete_fields if field.name not in _NOT_READ]
+def _key_fields() -> "list[Field[Any, Any]]":
+    return [field for field in APIKey._meta.concrete_fields if field.name not in _NOT_READ]
+
+
+@cache
+def _key_columns() -> list[str]:
+    return [field.attname for field in _key_fields()]
 
 
 @cache
 def _statement_of_keys(horizon: type[Horizon | HorizonHere] | None = None) -> Statement:
     digest = Parameter("digest", CharField())
-    columns = [*_key_fields(), *([horizon()] if horizon else [])]
+    columns = [*_key_columns(), *([horizon()] if horizon else [])]
     return Statement.of(APIKey.objects.order_by().filter(digest=digest).values_list(*columns))
 
 
@@ -128,11 +135,10 @@ def _statement_of_keys(horizon: type[Horizon | HorizonHere] | None = None) -> St
 def _key_and_page(listing: type[Listing], piece: Slice) -> Joined:
     """Both in one statement, which reads the page for an active key alone."""
     page = page_statement(listing, piece, (), ends_at_as_of=False)  # type: ignore[arg-type]  # as above
-    columns = [*_key_fields(), "horizon"]
     return Joined.of(
         _statement_of_keys(HorizonHere),
         page,
-        columns=columns,
+        columns=[*_key_columns(), "horizon"],
         where="active",
         given={API_KEY: "id"},
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from threading import local
 from typing import Any, Final, Self, TypeAlias, cast
 
+import orjson
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models.expressions import Expression
@@ -169,11 +170,9 @@ class Joined:
     `second` is carried out only where there is a first row that fits, and may take values from it. For PostgreSQL.
     """
 
-    first: Statement
     second: Statement
     sql: str
     slots: tuple[Any, ...]
-    width: int
 
     @classmethod
     def of(
@@ -197,23 +196,22 @@ class Joined:
             else:
                 sql += f"%s{part}"
                 slots.append(slot)
-        nothing = ", ".join(["NULL"] * len(columns))
-        width = second.width
+        # The first row in one column: its own columns would be there, empty, in each of the other rows.
+        nothing = ", ".join(["NULL"] * second.width)
         joined = f"""
             WITH first ({", ".join(columns)}) AS MATERIALIZED ({first.sql})
-            SELECT first.*, {", ".join(["NULL"] * width)} FROM first
+            SELECT to_json(first)::text, {nothing} FROM first
             UNION ALL
-            SELECT {nothing}, second.* FROM ({sql}) AS second WHERE EXISTS (SELECT 1 FROM first WHERE {where})
+            SELECT NULL, second.* FROM ({sql}) AS second WHERE EXISTS (SELECT 1 FROM first WHERE {where})
         """  # noqa: S608  # no value
-        return cls(first=first, second=second, sql=joined, slots=(*first.slots, *slots), width=len(columns))
+        return cls(second=second, sql=joined, slots=(*first.slots, *slots))
 
-    def fetch(self, values: Mapping[str, Any]) -> tuple[tuple[Any, ...] | None, list[tuple[Any, ...]]]:
-        """The first row, None for none, and the rows of the second statement."""
+    def fetch(self, values: Mapping[str, Any]) -> tuple[dict[str, Any] | None, list[tuple[Any, ...]]]:
+        """The first row as JSON has it, None for none, and the rows of the second statement."""
         found = fetch(self.sql, _parameters(self.slots, values))
         if not found:
             return None, []
-        rows = [row[self.width :] for row in found[1:]]
-        return self.first.converted([found[0][: self.width]])[0], self.second.converted(rows)
+        return orjson.loads(found[0][0]), self.second.converted([row[1:] for row in found[1:]])
 
 
 def _parameters(slots: Sequence[Any], values: Mapping[str, Any]) -> list[Any]:

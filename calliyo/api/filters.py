@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from copy import deepcopy
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final, cast
 
 import django_filters
@@ -140,6 +141,7 @@ class NamedFilterSet(django_filters.FilterSet):
     """Filters that can tell their parameters' names."""
 
     @classmethod
+    @cache
     def names(cls) -> frozenset[str]:
         """The parameters that it knows."""
         return frozenset(cls.base_filters)
@@ -150,11 +152,13 @@ class NamedFilterSet(django_filters.FilterSet):
         return {name: deepcopy(one).field for name, one in cls.base_filters.items()}
 
     @classmethod
+    @cache
     def repeatable_names(cls) -> frozenset[str]:
         """Those that may be sent more than once."""
         return frozenset(name for name, one in cls.base_filters.items() if isinstance(one, RepeatableFilter))
 
     @classmethod
+    @cache
     def time_names(cls) -> frozenset[str]:
         """Those that compare a time."""
         return frozenset(name for name, one in cls.base_filters.items() if isinstance(one, MomentFilter))

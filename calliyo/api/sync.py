@@ -2,10 +2,10 @@
 
 A write is stamped with the database's clock after its transaction has an id, but seen only when it commits.
 So on PostgreSQL the horizon is the start of the oldest open transaction that has an id, else now, read in a
-statement before that of the page: every later commit bears a stamp at or after it. Autovacuum writes none of
-our rows, but keeps an id for seconds while it waits to give back a table's end, so it does not count. On SQLite
-writers come one after the other, so the newest committed stamp is the horizon; rows with that very stamp may
-still come.
+statement before that of the page (or in its own, where that can be told: `HorizonHere`): every later commit bears a
+stamp at or after it. Autovacuum writes none of our rows, but keeps an id for seconds while it waits to give back a
+table's end, so it does not count. On SQLite writers come one after the other, so the newest committed stamp is the
+horizon; rows with that very stamp may still come.
 """
 
 from datetime import UTC, datetime

@@ -81,7 +81,8 @@ def plan_of(client, path):
     with CaptureQueriesContext(connection) as queries:
         answer = client.get(f"/public/{path}")
     assert answer.status_code == 200, answer.content
-    (page,) = [query["sql"] for query in queries if "LIMIT 51" in query["sql"]]
+    # Twice, where somebody at this cluster ended while the first was read with its horizon.
+    *_, page = [query["sql"] for query in queries if "LIMIT 51" in query["sql"]]
     return explained(page)
 
 
