@@ -27,11 +27,6 @@ from webhooks.models import Attempt, Delivery, Event
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
 
 
-@pytest.fixture(autouse=True)
-def real_services():
-    assert connection.vendor == "postgresql", "these tests are for `make test-services`"
-
-
 def test_two_workers_killed_in_turn_while_leads_change_lose_nothing(start_worker, receiver):
     webhook = new_webhook(receiver.url)
     leads = [new_lead(number) for number in range(6)]

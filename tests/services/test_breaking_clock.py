@@ -28,11 +28,6 @@ HOUR = 3600.0
 _CLOCKS = ("clock_timestamp", "statement_timestamp", "transaction_timestamp", "now")
 
 
-@pytest.fixture(autouse=True)
-def real_services():
-    assert connection.vendor == "postgresql", "these tests are for `make test-services`"
-
-
 @contextmanager
 def steppable_clock() -> Iterator[Callable[[float], None]]:
     """Gives what steps the clock of this database by so many seconds, for all that connect from now on."""

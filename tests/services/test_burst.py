@@ -36,11 +36,6 @@ MOST_PAGES_WRITTEN = 48 * BURST
 """Each of a dozen indexes gets an entry, found from its root."""
 
 
-@pytest.fixture(autouse=True)
-def real_services():
-    assert connection.vendor == "postgresql", "these tests are for `make test-services`"
-
-
 class Work(NamedTuple):
     """What one statement did: rows that its plan's nodes gave or threw away, and pages that they asked for."""
 

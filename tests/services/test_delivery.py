@@ -22,11 +22,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
 LEASE_TAKEOVER = 10.0
 
 
-@pytest.fixture(autouse=True)
-def real_services():
-    assert connection.vendor == "postgresql", "these tests are for `make test-services`"
-
-
 def all_settled() -> bool:
     return not Delivery.objects.filter(state="waiting").exists()
 

@@ -24,11 +24,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
 URL = "/public/events"
 
 
-@pytest.fixture(autouse=True)
-def real_services():
-    assert connection.vendor == "postgresql", "these tests are for `make test-services`"
-
-
 def follow(client: Any, after: str | None, done: Callable[[], bool]) -> Iterator[dict[str, Any]]:
     """Every event behind `after`, page by page, until `done` said so before a page that was empty."""
     while True:

@@ -14,11 +14,6 @@ from webhooks.models import EndpointState
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
 
 
-@pytest.fixture(autouse=True)
-def real_services():
-    assert connection.vendor == "postgresql", "these tests are for `make test-services`"
-
-
 @pytest.fixture
 def pool():
     with ThreadPoolExecutor(1) as pool:

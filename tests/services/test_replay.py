@@ -5,7 +5,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from tests.clients import public_client
@@ -17,11 +17,6 @@ from webhooks.delivery.sequence import give_positions, number_deliveries
 from webhooks.models import Delivery, EndpointState, Event, PrunedLog, Webhook
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
-
-
-@pytest.fixture(autouse=True)
-def real_services():
-    assert connection.vendor == "postgresql", "these tests are for `make test-services`"
 
 
 def old_and_failed(count: int) -> Webhook:

@@ -15,11 +15,6 @@ from webhooks.models import Delivery, Event
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
 
 
-@pytest.fixture(autouse=True)
-def real_services():
-    assert connection.vendor == "postgresql", "these tests are for `make test-services`"
-
-
 class Elsewhere(threading.Thread):
     """Does something on a connection of its own; what goes wrong there fails the test."""
 

@@ -19,11 +19,6 @@ from webhooks.models import Attempt, Delivery, EndpointState, Webhook
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
 
 
-@pytest.fixture(autouse=True)
-def real_services():
-    assert connection.vendor == "postgresql", "these tests are for `make test-services`"
-
-
 @pytest.fixture
 def other_receiver():
     receiver = Receiver()

@@ -15,7 +15,7 @@ from webhooks.delivery.addresses import reach_of
 from webhooks.delivery.clock import database_now
 from webhooks.delivery.engine import Engine
 from webhooks.delivery.send import Sender
-from webhooks.models import Delivery, Webhook
+from webhooks.models import Delivery, EndpointState, Webhook
 from webhooks.operations import subscribe
 
 ALL_EVENTS = [event.value for event in EventType]
@@ -40,6 +40,14 @@ def new_lead(number: int = 1, **values: Any) -> Lead:
     )
 
 
+def changed(lead: Lead, times: int) -> Lead:
+    """The lead, saved so many times with another name."""
+    for number in range(times):
+        lead.last_name = f"Rao {number}"
+        lead.save()
+    return lead
+
+
 def end_overlap(webhook: Webhook, *, which: int = 0) -> None:
     """Has one of its earlier secrets (0: the newest) end a second ago."""
     webhook.refresh_from_db()
@@ -50,6 +58,15 @@ def end_overlap(webhook: Webhook, *, which: int = 0) -> None:
 
 def states(webhook: Webhook) -> list[str]:
     return list(Delivery.objects.filter(webhook_id=webhook.pk).order_by("id").values_list("state", flat=True))
+
+
+def state() -> EndpointState:
+    """The state of the only endpoint."""
+    return EndpointState.objects.get()
+
+
+def all_settled() -> bool:
+    return not Delivery.objects.filter(state="waiting").exists()
 
 
 def new_sender(timeout: float = 2.0) -> Sender:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import socket
 import ssl
 import struct
@@ -10,6 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
+
+from standardwebhooks.webhooks import Webhook as Verifier
 
 
 @dataclass
@@ -47,6 +51,11 @@ def raw(data: bytes) -> Behaviour:
         return False
 
     return behave
+
+
+def verify(received: Received, secret: str) -> Any:
+    """The event of a request whose signature holds, by the published library; raises for any other."""
+    return Verifier(secret).verify(received.body, received.headers)
 
 
 @dataclass
@@ -149,6 +158,11 @@ def _read_request(stream: io.BufferedReader, number: int) -> Received | None:
         headers[name.lower()] = value.strip()
     body = stream.read(int(headers.get("content-length", "0")))
     return Received(line.split(b" ")[1].decode(), headers, body, time.time(), number)
+
+
+def bodies(receiver: Receiver) -> list[Any]:
+    """The events that came, in their order."""
+    return [json.loads(received.body) for received in receiver.received]
 
 
 @contextmanager

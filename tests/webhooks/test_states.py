@@ -1,29 +1,29 @@
 """The endpoint's states and what waits for it, with a real engine and receiver; long times are made short."""
 
 import json
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.core import mail
 
-from apikeys.models import AuditEntry
-from leads.models import Lead, User
 from tests.processes import wait_until
-from tests.webhooks.engines import new_key, new_lead, new_webhook, running_engine, states
+from tests.webhooks.engines import (
+    all_settled,
+    changed,
+    new_key,
+    new_lead,
+    new_webhook,
+    running_engine,
+    state,
+    states,
+)
 from tests.webhooks.receiver import Received, Receiver, answer, running_receiver
-from webhooks import notices
-from webhooks.delivery import clock, clock_steps
-from webhooks.delivery import engine as engine_module
 from webhooks.delivery.clock import database_now
 from webhooks.delivery.health import RULES
-from webhooks.delivery.lease import take_leases
-from webhooks.models import Attempt, Delivery, EndpointState, Health, Webhook
-from webhooks.operations import change_webhook, turn_on
+from webhooks.models import Attempt, Delivery, EndpointState
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -54,14 +54,6 @@ def quick_probes(rules):
     rules(first_probe_wait=SHORT, longest_probe_wait=SHORT)
 
 
-def state() -> EndpointState:
-    return EndpointState.objects.get()
-
-
-def all_settled() -> bool:
-    return not Delivery.objects.filter(state="waiting").exists()
-
-
 def of(received: Received) -> tuple[int, int]:
     lead = json.loads(received.body)["data"]["lead"]
     return lead["id"], lead["version"]
@@ -74,13 +66,6 @@ def refusing(poisoned: Callable[[Received], bool], status: int = 400):
         return answer(status if poisoned(received) else 200)(sock, received)
 
     return behave
-
-
-def changed(lead: Lead, times: int) -> Lead:
-    for number in range(times):
-        lead.last_name = f"Rao {number}"
-        lead.save()
-    return lead
 
 
 def first_arrivals(receiver: Receiver, good_from: int = 0) -> dict[int, list[int]]:
@@ -368,211 +353,3 @@ def test_another_engine_does_not_begin_the_limit_anew(receiver):
     with running_engine():
         first, second = receiver.wait_for(2)
     assert second.at - first.at >= 1.8  # 2 s between the starts; the first one's arrival may be late
-
-
-# ── Off ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def failing_for(days: float, tried: float) -> None:
-    now = database_now()
-    EndpointState.objects.update(failing_since=now - timedelta(days=days), failures_in_a_row=40)
-    Delivery.objects.update(attempts=5, first_attempt_at=now - timedelta(days=tried), body=None)
-
-
-@pytest.fixture
-def admin():
-    User.objects.create(username="gone", email="gone@example.com", role="company_admin", is_active=False)
-    User.objects.create(username="ravi", email="ravi@example.com", role="manager")
-    return User.objects.create(username="asha", email="asha@example.com", role="company_admin", name="Asha")
-
-
-def test_five_days_without_a_success_turn_it_off_and_staff_are_told(receiver, admin, caplog):
-    receiver.default = answer(500)
-    webhook = new_webhook(f"{receiver.url}/secret-in-the-path")
-    changed(new_lead(), 2)
-    failing_for(days=5.01, tried=1.01)
-    with caplog.at_level(logging.WARNING), running_engine() as engine:
-        engine.poke([webhook.pk])
-        wait_until(lambda: not Webhook.objects.get().active)
-        wait_until(lambda: mail.outbox and state().notice_due_at is None)
-    webhook.refresh_from_db()
-    assert (webhook.off_reason, webhook.off_since) == ("failing", 3) and webhook.off_at is not None
-    assert states(webhook) == ["missed"] * 3 and len(receiver.received) == 1
-    assert f"Webhook {webhook.pk} was turned off: failing" in caplog.text
-    entry = AuditEntry.objects.get(action="webhook.turned_off")
-    assert (entry.actor_type, entry.data["reason"], entry.data["missed"]) == ("system", "failing", 3)
-    [told] = mail.outbox
-    assert told.to == ["asha@example.com"] and told.subject == "Webhook turned off: 127.0.0.1"
-    assert "Deliveries that were waiting: 3" in told.body and "Zoho production" in told.body
-    assert "secret-in-the-path" not in told.body and "/settings?tab=api" in told.body
-
-
-@pytest.mark.parametrize(("days", "tried"), [(4.9, 4.9), (20, 0.9)])
-def test_a_shorter_time_turns_nothing_off(receiver, days, tried):
-    receiver.default = answer(500)
-    webhook = new_webhook(receiver.url)
-    new_lead()
-    failing_for(days=days, tried=tried)
-    with running_engine(schedule=(0, *[60] * 9)) as engine:
-        engine.poke([webhook.pk])
-        wait_until(Attempt.objects.exists)
-        time.sleep(0.2)
-    assert Webhook.objects.get().active and states(webhook) == ["waiting"]
-
-
-def test_410_is_told_alike_and_turning_it_on_again_begins_with_a_clean_slate(receiver, admin):
-    receiver.script = [answer(410)]
-    webhook = new_webhook(receiver.url)
-    new_lead(1)
-    with running_engine() as engine:
-        engine.poke([webhook.pk])
-        wait_until(lambda: mail.outbox)
-        assert "answered 410" in mail.outbox[0].body
-        turn_on(webhook=Webhook.objects.get())
-        assert (state().failures_in_a_row, state().failing_since) == (0, None)
-        new_lead(2)
-        engine.poke([webhook.pk])
-        wait_until(all_settled)
-    assert states(webhook) == ["missed", "delivered"]
-
-
-def test_a_notice_that_can_not_be_sent_stays_owed_until_a_later_sender(receiver, admin, monkeypatch):
-    webhook = new_webhook(receiver.url)
-    Webhook.objects.update(active=False, off_reason="gone", off_at=database_now())
-    EndpointState.objects.update(notice_due_at=database_now())
-
-    def refuse(*_: object) -> None:
-        raise ConnectionRefusedError("no mail server")
-
-    monkeypatch.setattr(notices, "_send", refuse)
-    assert notices.send_owed() == 0 and state().notice_due_at > database_now()
-    assert notices.send_owed() == 0
-    monkeypatch.undo()
-    EndpointState.objects.update(notice_due_at=database_now())
-    assert notices.send_owed() == 1 and notices.send_owed() == 0
-    assert len(mail.outbox) == 1 and webhook.pk == state().pk
-
-
-def test_another_url_is_another_endpoint(receiver):
-    webhook = new_webhook(receiver.url)
-    until = database_now() + timedelta(hours=1)
-    EndpointState.objects.update(
-        health=Health.DOWN, failures_in_a_row=9, down_since=until, paused_until=until, held_until=until
-    )
-    change_webhook(webhook=webhook, url=receiver.url)
-    assert state().health == "down"
-    change_webhook(webhook=webhook, url=f"{receiver.url}/new")
-    assert (state().health, state().paused_until, state().held_until) == ("healthy", None, None)
-
-
-# ── Clocks ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class SteppedClock:
-    """The database's clock, as far off as a test wants."""
-
-    def __init__(self) -> None:
-        self.off = timedelta(0)
-        self._now, self._clock_in = clock.database_now, clock.database_clock_in
-
-    def now(self) -> datetime:
-        return self._now() + self.off
-
-    def clock_in(self, seconds: float) -> str:
-        return self._clock_in(seconds + self.off.total_seconds())
-
-
-@pytest.fixture
-def stepped(monkeypatch):
-    stepped = SteppedClock()
-    for module in ("clock", "engine", "record"):
-        monkeypatch.setattr(f"webhooks.delivery.{module}.database_now", stepped.now)
-    for module in ("lease", "sharing"):
-        monkeypatch.setattr(f"webhooks.delivery.{module}.database_clock_in", stepped.clock_in)
-    return stepped
-
-
-def test_a_clock_that_is_set_back_stalls_nothing(receiver, stepped):
-    receiver.script = [answer(500)]
-    webhook = new_webhook(receiver.url)
-    with running_engine(schedule=(0, 1.0)) as engine:
-        stepped.off = timedelta(0)
-        new_lead(1)
-        engine.poke([webhook.pk])
-        receiver.wait_for(1)
-        wait_until(lambda: Delivery.objects.get().attempts == 1)
-        stepped.off = timedelta(hours=-1)
-        new_lead(2)
-        receiver.wait_for(3, timeout=6)
-        wait_until(all_settled)
-    assert states(webhook) == ["delivered", "delivered"] and len(receiver.received) == 3
-
-
-def test_a_clock_that_is_set_forward_sends_nothing_twice(receiver, stepped):
-    receiver.default = answer(delay=0.5)
-    webhook = new_webhook(receiver.url)
-    for number in range(12):
-        new_lead(number)
-    with running_engine() as one, running_engine() as two:
-        one.poke([webhook.pk])
-        receiver.wait_for(1)
-        wait_until(lambda: two._clock._watch._offsets is not None)  # who began after it can't know of a step
-        stepped.off = timedelta(hours=1)
-        two.poke([webhook.pk])
-        wait_until(all_settled)
-    assert max(Counter(each.headers["x-calliyo-delivery"] for each in receiver.received).values()) == 1
-    assert state().lease_number == 1
-
-
-def test_a_dead_workers_lease_from_before_the_clock_was_set_back_ends_by_our_own_clock(receiver, monkeypatch):
-    webhook = new_webhook(receiver.url)
-    take_leases([webhook.pk], holder="dead")
-    EndpointState.objects.update(leased_until=database_now() + timedelta(hours=1))
-    watch = clock_steps.LeaseWatch(0.1)
-    assert watch.free_the_dead(database_now()) == 0
-    EndpointState.objects.update(leased_until=database_now() + timedelta(hours=2))  # renewed: it lives
-    time.sleep(0.12)
-    assert watch.free_the_dead(database_now()) == 0
-    time.sleep(0.12)
-    assert watch.free_the_dead(database_now()) == 1
-    monkeypatch.setattr(engine_module, "SWEEP_SECONDS", 0.1)
-    new_lead()
-    with running_engine():
-        receiver.wait_for(1)
-
-
-def test_waits_are_cut_to_the_longest_that_they_could_be(receiver):
-    webhook = new_webhook(receiver.url)
-    new_lead(1), new_lead(2)
-    now = database_now()
-    far = now + timedelta(days=300)
-    first, second = Delivery.objects.order_by("id")
-    Delivery.objects.filter(pk=first.pk).update(next_attempt_at=far)
-    Delivery.objects.filter(pk=second.pk).update(next_attempt_at=far, attempts=2)
-    EndpointState.objects.update(paused_until=far, held_until=far, paced_until=far, down_since=far)
-    for _ in range(2):
-        clock_steps.shorten_waits(now, (0, 5, 60))
-    assert Delivery.objects.get(pk=first.pk).next_attempt_at == now
-    assert Delivery.objects.get(pk=second.pk).next_attempt_at == now + timedelta(seconds=72)
-    kept = state()
-    assert (kept.paused_until, kept.held_until) == (now + timedelta(minutes=10), now + timedelta(days=1))
-    assert (kept.paced_until, kept.down_since) == (now + timedelta(minutes=1), now)
-    assert webhook.pk == kept.pk
-
-
-def test_a_step_is_told_from_a_slow_answer(monkeypatch):
-    watch = clock.ClockWatch()
-    assert watch.look()[1] == 0
-    assert watch.look()[1] is None
-    real = clock.database_now
-
-    def slowly() -> datetime:
-        time.sleep(1.6)
-        return real()
-
-    monkeypatch.setattr(clock, "database_now", slowly)
-    assert watch.look()[1] is None
-    monkeypatch.setattr(clock, "database_now", lambda: real() + timedelta(seconds=30))
-    assert watch.look()[1] == pytest.approx(30, abs=2)
-    monkeypatch.setattr(clock, "database_now", lambda: real() - timedelta(seconds=30))
-    assert watch.look()[1] == pytest.approx(-60, abs=2)
