@@ -18,7 +18,7 @@ from apikeys import tokens
 from apikeys.callers import API_KEY, CALLED_BY, Caller
 from apikeys.models import APIKey
 from apikeys.origins import is_allowed_origin
-from apikeys.throttling import what_is_left
+from apikeys.throttling import REFUSALS, what_is_left
 from calliyo.actor import Actor, ActorType
 from calliyo.api.addresses import Address, client_address, is_within
 from calliyo.api.lists import Listing, page_statement
@@ -86,7 +86,8 @@ def _key_for(digest: str, request: Request) -> tuple[APIKey | None, datetime | N
     is_list = isinstance(view, Listing) and getattr(view, "action", None) == "list"
     if not is_list or connection.vendor != "postgresql":
         return _key_with(digest)
-    plan = view.planned_ahead(request) if view.reads_ahead(request) else None
+    may_read = view.reads_ahead(request) and not REFUSALS.hold(digest)
+    plan = view.planned_ahead(request) if may_read else None
     if plan is None:
         return _key_with(digest, Horizon)
     position = position_values(view.model, plan.ordering, plan.cursor)

@@ -255,6 +255,30 @@ def buckets_for(cache: dict[str, Any]) -> Buckets:
 BUCKETS: Final = buckets_for(settings.CACHES["default"])
 
 
+class Refusals:
+    """Which tokens this process has refused for their limit, until their buckets hold enough again, by digest.
+
+    Nothing is read for these before they are let in: a flood must not cost the database what the limit saves it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until: dict[str, float] = {}
+
+    def note(self, digest: str, seconds: float) -> None:
+        """It has to wait so long."""
+        if len(self._until) > MANY:
+            self._until.clear()
+        self._until[digest] = self._clock() + seconds
+
+    def hold(self, digest: str) -> bool:
+        """Whether it would have to wait now."""
+        return self._until.get(digest, 0) > self._clock()
+
+
+REFUSALS: Final = Refusals()
+
+
 class TokenBucketThrottle(BaseThrottle):
     """Charges each request of a valid token; a view's `rate_cost` may say that it costs more than one."""
 
@@ -277,6 +301,7 @@ class TokenBucketThrottle(BaseThrottle):
             _add(level.headers(limit, policy), view.headers)
             if not level.allowed:
                 self._wait = level.wait(limit, cost)
+                REFUSALS.note(caller_of(request).key.digest, self._wait)
                 return False
         return True
 
@@ -288,7 +313,9 @@ class TokenBucketThrottle(BaseThrottle):
             return
         _add(level.headers(limit, policy), view.headers)
         if not level.allowed:
-            view.throttled(request, level.wait(limit, cost))
+            wait = level.wait(limit, cost)
+            REFUSALS.note(caller_of(request).key.digest, wait)
+            view.throttled(request, wait)
 
     def wait(self) -> float | None:
         """Seconds for `Retry-After`."""

@@ -163,6 +163,7 @@ def test_what_is_no_id_is_not_found(client_with, resource, pk):
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
+@pytest.mark.django_db(transaction=True)  # within one, who writes at the cluster is told as it was at first
 @pytest.mark.parametrize("resource", list(Resource))
 def test_a_list_takes_a_fixed_number_of_statements(
     client_with, everything, resource, django_assert_num_queries
@@ -171,7 +172,8 @@ def test_a_list_takes_a_fixed_number_of_statements(
     APIKey.objects.update(last_used_at=timezone.now())
     for limit in (1, 200):
         read = partial(client.get, f"/public/{resource}", {"limit": limit})
-        assert fewest_statements(read) == statements_of_a_list()
+        wanted = statements_of_a_list()
+        assert fewest_statements(read, at_most=wanted) == wanted
         assert read().status_code == 200
     with django_assert_num_queries(2):
         client.get(f"/public/{resource}/{everything[2][0].pk}")
