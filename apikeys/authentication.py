@@ -96,8 +96,11 @@ def _key_for(digest: str, request: Request) -> tuple[APIKey | None, datetime | N
     if found is None:
         return None, None
     key = _key_of([field.to_python(found[field.attname]) for field in _key_fields()])
+    if plan.cursor is not None:  # which bears its list's horizon
+        view.found_ahead = rows
+        return key, None
     horizon = found["horizon"] and datetime.fromisoformat(found["horizon"])
-    if plan.cursor is not None or horizon is not None:
+    if horizon is not None:
         view.found_ahead = rows
     return key, horizon
 
@@ -126,23 +129,20 @@ def _key_columns() -> list[str]:
 
 
 @cache
-def _statement_of_keys(horizon: type[Horizon | HorizonHere] | None = None) -> Statement:
+def _statement_of_keys(horizon: type[Horizon] | None = None) -> Statement:
     digest = Parameter("digest", CharField())
-    columns = [*_key_columns(), *([horizon()] if horizon else [])]
+    columns: list[str | Horizon] = [*_key_columns(), *([horizon()] if horizon else [])]
     return Statement.of(APIKey.objects.order_by().filter(digest=digest).values_list(*columns))
 
 
 @lru_cache(maxsize=1024)
 def _key_and_page(listing: type[Listing], piece: Slice) -> Joined:
-    """Both in one statement, which reads the page for an active key alone."""
+    """Both in one statement, which reads the page for an active key alone; a list's first page with its horizon."""
     page = page_statement(listing, piece, (), ends_at_as_of=False)  # type: ignore[arg-type]  # as above
-    return Joined.of(
-        _statement_of_keys(HorizonHere),
-        page,
-        columns=[*_key_columns(), "horizon"],
-        where="active",
-        given={API_KEY: "id"},
-    )
+    first = piece.after is None
+    key = _statement_of_keys(HorizonHere if first else None)
+    columns = [*_key_columns(), *(["horizon"] if first else [])]
+    return Joined.of(key, page, columns=columns, where="active", given={API_KEY: "id"})
 
 
 def _token_of(header: str) -> str:

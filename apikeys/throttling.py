@@ -300,8 +300,7 @@ class TokenBucketThrottle(BaseThrottle):
                 continue
             _add(level.headers(limit, policy), view.headers)
             if not level.allowed:
-                self._wait = level.wait(limit, cost)
-                REFUSALS.note(caller_of(request).key.digest, self._wait)
+                self._wait = _refused(request, level, limit, cost)
                 return False
         return True
 
@@ -313,13 +312,18 @@ class TokenBucketThrottle(BaseThrottle):
             return
         _add(level.headers(limit, policy), view.headers)
         if not level.allowed:
-            wait = level.wait(limit, cost)
-            REFUSALS.note(caller_of(request).key.digest, wait)
-            view.throttled(request, wait)
+            view.throttled(request, _refused(request, level, limit, cost))
 
     def wait(self) -> float | None:
         """Seconds for `Retry-After`."""
         return self._wait
+
+
+def _refused(request: Request, level: Level, limit: Limit, cost: float) -> int:
+    """Notes that the token has to wait; how many seconds."""
+    wait = level.wait(limit, cost)
+    REFUSALS.note(caller_of(request).key.digest, wait)
+    return wait
 
 
 def what_is_left(request: Request, key: APIKey) -> dict[str, str]:

@@ -9,7 +9,7 @@ horizon; rows with that very stamp may still come.
 """
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django.db import connection, models
 from django.db.models.expressions import Expression
@@ -18,19 +18,17 @@ from django.db.models.sql.compiler import SQLCompiler
 from calliyo.fields import MomentField
 from calliyo.statements import Parameter, fetch
 
-# The statement's own start, not the clock: a writer that got its id while we looked stamps later than that.
-_OLDEST_OPEN_WRITER: Final = """
-    SELECT date_trunc('milliseconds', least(min(xact_start), statement_timestamp()))
-    FROM pg_stat_activity
-    WHERE backend_xid IS NOT NULL AND datname = current_database() AND pid <> pg_backend_pid()
-    AND backend_type <> 'autovacuum worker'
+_COUNTS: Final = """
+    datname = current_database() AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'
 """
-
-_OLDEST_OPEN_WRITER_HERE: Final = """
+# The statement's own start, not the clock: a writer that got its id while we looked stamps later than that.
+_OLDEST_OPEN_WRITER: Final = f"""
+    SELECT date_trunc('milliseconds', least(min(xact_start), statement_timestamp()))
+    FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND {_COUNTS}
+"""  # noqa: S608  # no value
+_OLDEST_OPEN_WRITER_HERE: Final = f"""
     WITH open AS MATERIALIZED (
-        SELECT backend_xid, xact_start,
-            datname = current_database() AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker' AS counts
-        FROM pg_stat_activity WHERE backend_xid IS NOT NULL
+        SELECT backend_xid, xact_start, {_COUNTS} AS counts FROM pg_stat_activity WHERE backend_xid IS NOT NULL
     )
     SELECT date_trunc('milliseconds', least(min(xact_start) FILTER (WHERE counts), transaction_timestamp()))
     FROM open
@@ -43,20 +41,21 @@ _OLDEST_OPEN_WRITER_HERE: Final = """
         ) AS unseen
         WHERE xid::xid NOT IN (SELECT backend_xid FROM open)
     )
-"""
+"""  # noqa: S608  # no value
 
 
 class Horizon(Expression):
     """The horizon as a column of another statement, which is then the one before the page; on PostgreSQL alone."""
 
     output_field = MomentField()
+    asked: ClassVar[str] = _OLDEST_OPEN_WRITER
 
     def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, tuple[str | int, ...]]:
         """A subquery that refers to nothing around it, so that it is answered once."""
-        return f"({_OLDEST_OPEN_WRITER})", ()
+        return f"({self.asked})", ()
 
 
-class HorizonHere(Expression):
+class HorizonHere(Horizon):
     """The horizon of the very statement that it is a column of, or null where it can't be told; on PostgreSQL alone.
 
     A statement sees what had committed when its snapshot was taken. Who was writing then and has ended since left no
@@ -65,11 +64,7 @@ class HorizonHere(Expression):
     before the snapshot: the statement's own can be after it. For a statement that is a transaction by itself.
     """
 
-    output_field = MomentField()
-
-    def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, tuple[str | int, ...]]:
-        """A subquery that refers to nothing around it, so that it is answered once."""
-        return f"({_OLDEST_OPEN_WRITER_HERE})", ()
+    asked = _OLDEST_OPEN_WRITER_HERE
 
 
 _BEFORE_ALL: Final = datetime(1970, 1, 1, tzinfo=UTC)

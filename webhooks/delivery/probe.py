@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from calliyo.statements import fetch_once
 from webhooks.delivery.bulk import ids_as_rows
 from webhooks.delivery.health import RULES, Facts
-from webhooks.delivery.waiting_leads import WIDER, walk
+from webhooks.delivery.waiting_leads import WIDER, walk, with_several
 from webhooks.models import Delivery, DeliveryState, EndpointState, Ordering
 
 _FIRST_LOOK = 100
@@ -52,7 +52,7 @@ def next_probe(
         return None
     if ordering is Ordering.STRICT:
         return Probe(delivery_id=oldest.pk)
-    if len(walk(webhook_id, 2).ids) > 1:
+    if with_several([webhook_id]):
         return Probe(delivery_id=_next_lead(waiting, oldest))
     long_down = facts.down_since is not None and now - facts.down_since >= RULES.next_of_lead_after
     # The others, as far as it matters: the turn is that of so many probes, round and round.

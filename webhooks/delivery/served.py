@@ -49,7 +49,9 @@ class Served:
             return 1 - len(self.runs)
         if self.slow:
             return self.allowed_runs - len(self.runs)
-        return 2 - len(self.runs) if not any(run.overdue(SLOW_SECONDS) for run in self.runs) else 0
+        if any(run.overdue(SLOW_SECONDS) for run in self.runs):
+            return 0
+        return 2 - len(self.runs)
 
     def in_hand(self) -> float:
         """Seconds of work that its thread has before it; none that counts where the receiver is waited for."""

@@ -81,8 +81,6 @@ def walk(webhook_id: int, most: int) -> Leads:
     [(first, last)] = fetch_once(bounds, ())
     if first is None:
         return Leads(ids=frozenset(), complete=True)
-    if first == last:
-        return Leads(ids=frozenset({first}), complete=most > 1)
     start = random.randint(first, last)  # noqa: S311 (fair; not a secret)
     found = _leads_from(webhook_id, start, most)
     if len(found) < most:
