@@ -250,9 +250,8 @@ def test_what_is_gone_needs_the_scope_of_what_was(client_with):
 # ── Pages that did not change ───────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.django_db(
-    transaction=True
-)  # within one, how far a list is complete may be told by its beginning
+# Within a transaction, how far a list is complete may be told by its beginning.
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("resource", list(Resource))
 def test_a_page_that_did_not_change_is_not_sent_again(client_with, lead, resource):
     client = client_with(f"{resource}:read")

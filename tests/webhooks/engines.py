@@ -12,8 +12,10 @@ from apikeys.scopes import Scope
 from leads.models import Lead, LeadStatus
 from webhooks.catalogue import EventType
 from webhooks.delivery.addresses import reach_of
+from webhooks.delivery.claim import Parcel
 from webhooks.delivery.clock import database_now
 from webhooks.delivery.engine import Engine
+from webhooks.delivery.probe import Probe
 from webhooks.delivery.send import Sender
 from webhooks.models import Delivery, EndpointState, Webhook
 from webhooks.operations import subscribe
@@ -46,6 +48,14 @@ def changed(lead: Lead, times: int) -> Lead:
         lead.last_name = f"Rao {number}"
         lead.save()
     return lead
+
+
+def parcel(number: int, probe: Probe | None = None) -> Parcel:
+    """What is to be sent of a lead of its own; all numbers of it are one."""
+    return Parcel(
+        delivery_id=number, lane=number, lead_id=number, sequence=number, attempts=0,
+        event_type="lead.created", message_id="evt_1", body=b"{}", probe=probe,
+    )  # fmt: skip
 
 
 def end_overlap(webhook: Webhook, *, which: int = 0) -> None:

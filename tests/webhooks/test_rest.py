@@ -2,20 +2,13 @@
 
 import time
 
-from webhooks.delivery.claim import Parcel
+from tests.webhooks.engines import parcel
 from webhooks.delivery.gate import Gate
 from webhooks.delivery.lease import Lease
 from webhooks.delivery.rest import LONGEST, Rest, in_hand
 from webhooks.delivery.run import Run
 from webhooks.delivery.served import SLOW_SECONDS, Served
 from webhooks.delivery.sharing import LEISURE, Leisure
-
-
-def parcel(number: int) -> Parcel:
-    return Parcel(
-        delivery_id=number, lane=number, lead_id=number, sequence=number, attempts=0,
-        event_type="lead.created", message_id="evt_1", body=b"{}",
-    )  # fmt: skip
 
 
 def serving(parcels: int, *, pace: float = 0.001, slow: bool = False) -> Served:

@@ -20,19 +20,13 @@ from tests.webhooks.engines import (
     running_engine,
     states,
 )
-from tests.webhooks.receiver import answer, bodies, running_receiver, verify
+from tests.webhooks.receiver import answer, bodies, verify
 from webhooks.delivery.addresses import Reach
 from webhooks.delivery.send import Sender
 from webhooks.models import Attempt, Delivery, EndpointState, Webhook
 from webhooks.operations import change_webhook, delete_webhook, reveal_secret, rotate_secret, turn_off
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def receiver():
-    with running_receiver() as receiver:
-        yield receiver
 
 
 def test_a_deactivated_or_expired_keys_deliveries_wait_and_go_out_in_order(receiver):

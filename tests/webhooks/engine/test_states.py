@@ -31,12 +31,6 @@ SHORT = timedelta(seconds=0.1)
 
 
 @pytest.fixture
-def receiver():
-    with running_receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
 def rules():
     """`rules(first_probe_wait=…)` changes the numbers of the contract for one test."""
     kept = {name: getattr(RULES, name) for name in RULES.__slots__}

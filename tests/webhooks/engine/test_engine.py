@@ -32,12 +32,6 @@ from webhooks.operations import reveal_secret
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def receiver():
-    with running_receiver() as receiver:
-        yield receiver
-
-
 def test_a_lead_that_is_created_arrives_signed_and_is_recorded(receiver):
     webhook = new_webhook(receiver.url, secret="generate")
     with running_engine() as engine:

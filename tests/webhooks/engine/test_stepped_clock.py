@@ -8,7 +8,7 @@ import pytest
 
 from tests.processes import wait_until
 from tests.webhooks.engines import all_settled, new_lead, new_webhook, running_engine, state, states
-from tests.webhooks.receiver import answer, running_receiver
+from tests.webhooks.receiver import answer
 from webhooks.delivery import clock, clock_steps
 from webhooks.delivery import engine as engine_module
 from webhooks.delivery.clock import database_now
@@ -16,12 +16,6 @@ from webhooks.delivery.lease import take_leases
 from webhooks.models import Delivery, EndpointState
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def receiver():
-    with running_receiver() as receiver:
-        yield receiver
 
 
 class SteppedClock:

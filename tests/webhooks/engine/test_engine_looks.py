@@ -8,11 +8,10 @@ from datetime import datetime
 import pytest
 
 from tests.processes import wait_until
-from tests.webhooks.engines import new_key, new_lead, new_webhook, running_engine, states
-from tests.webhooks.receiver import answer, running_receiver
+from tests.webhooks.engines import new_key, new_lead, new_webhook, parcel, running_engine, states
+from tests.webhooks.receiver import answer
 from webhooks.delivery import engine as engine_module
 from webhooks.delivery import served as served_module
-from webhooks.delivery.claim import Parcel
 from webhooks.delivery.engine import Engine
 from webhooks.delivery.gate import Gate
 from webhooks.delivery.lease import Lease
@@ -22,12 +21,6 @@ from webhooks.delivery.run import Run
 from webhooks.models import Webhook
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def receiver():
-    with running_receiver() as receiver:
-        yield receiver
 
 
 @pytest.fixture
@@ -101,13 +94,6 @@ def test_a_stop_that_waits_for_a_receiver_does_not_go_round_and_round(receiver, 
         engine.poke([webhook.pk])
     assert states(webhook) == ["delivered"]
     assert len([at for at in turns if at > stopped]) < 60
-
-
-def parcel(number: int, probe: Probe | None = None) -> Parcel:
-    return Parcel(
-        delivery_id=number, lane=number, lead_id=number, sequence=number, attempts=0,
-        event_type="lead.created", message_id="evt_1", body=b"{}", probe=probe,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -11,19 +11,13 @@ from apikeys.models import AuditEntry
 from leads.models import User
 from tests.processes import wait_until
 from tests.webhooks.engines import all_settled, changed, new_lead, new_webhook, running_engine, state, states
-from tests.webhooks.receiver import answer, running_receiver
+from tests.webhooks.receiver import answer
 from webhooks import notices
 from webhooks.delivery.clock import database_now
 from webhooks.models import Attempt, Delivery, EndpointState, Health, Webhook
 from webhooks.operations import change_webhook, turn_on
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def receiver():
-    with running_receiver() as receiver:
-        yield receiver
 
 
 def failing_for(days: float, tried: float) -> None:
