@@ -68,7 +68,7 @@ def endpoints() -> list[Endpoint]:
         .values("webhook_id")
         .values_list("webhook_id", Count("pk"))
     )
-    of_it = Delivery.objects.filter(webhook_id=OuterRef("pk"), state=DeliveryState.WAITING)
+    of_it = Delivery.objects.filter(webhook_id=OuterRef("pk"), finished_at=None)
     oldest = of_it.order_by(F("sequence").asc(nulls_last=True), "pk").values("created_at")[:1]
     webhooks = Webhook.objects.select_related("api_key", "state").annotate(oldest=Subquery(oldest))
     return [

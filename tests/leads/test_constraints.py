@@ -69,6 +69,7 @@ FALSE_ROWS = [
     ("delivery", {"state": "lost"}),
     ("delivery", {"state": "delivered"}),
     ("delivery", {"next_attempt_at": None}),
+    ("delivery", {"state": "delivered", "finished_at": NOW}),
 ]
 
 

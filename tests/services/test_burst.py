@@ -18,10 +18,11 @@ from apikeys.models import APIKey
 from calliyo.statements import fetch_once
 from tests.processes import wait_until
 from tests.webhooks.engines import new_key, new_webhook
+from webhooks.backlog import endpoints
 from webhooks.delivery.clock import database_now
 from webhooks.delivery.due import Wish, due_deliveries
 from webhooks.delivery.health import Facts, Health
-from webhooks.delivery.lease import Lease, take_leases
+from webhooks.delivery.lease import Lease, due_among, due_webhooks, take_leases
 from webhooks.delivery.probe import next_probe
 from webhooks.delivery.sequence import give_positions, number_deliveries
 from webhooks.delivery.target import target_of
@@ -36,6 +37,20 @@ MOST_ROWS = 16 * BURST
 MOST_PAGES = 16 * BURST
 MOST_PAGES_WRITTEN = 48 * BURST
 """Each of a dozen indexes gets an entry, found from its root."""
+
+
+@pytest.fixture(autouse=True)
+def _statistics_as_taken(transactional_db) -> Iterator[None]:
+    """No autovacuum takes others meanwhile: with these, PostgreSQL reads more pages wherever they cost it less."""
+    _change("ALTER TABLE {} SET (autovacuum_enabled = off)", "webhooks_event", "webhooks_delivery")
+    yield
+    _change("ALTER TABLE {} RESET (autovacuum_enabled)", "webhooks_event", "webhooks_delivery")
+
+
+def _change(statement: str, *names: str) -> None:
+    with connection.cursor() as cursor:
+        for name in names:
+            cursor.execute(statement.format(name))
 
 
 class Work(NamedTuple):
@@ -227,6 +242,36 @@ def test_a_claim_costs_the_same_however_much_waits_behind_it(waits, ordering, bu
         costs.append(pages)
         Delivery.objects.all().delete()
     assert costs[1] <= 1.2 * costs[0] and costs[0] <= 60 * LIMIT, costs
+
+
+@contextmanager
+def tall(index: str) -> Iterator[None]:
+    """The index with its pages nearly empty, and so with one level more than the others have."""
+    _change("ALTER INDEX {0} SET (fillfactor = 10); REINDEX INDEX {0}", index)
+    yield
+    _change("ALTER INDEX {0} RESET (fillfactor); REINDEX INDEX {0}", index)
+
+
+@pytest.mark.parametrize("index", ["delivery_due", "delivery_per_lead", "delivery_in_sequence"])
+@pytest.mark.parametrize("ordering", Ordering)
+def test_a_statement_is_read_by_its_own_index_however_flat_another_is(ordering, index):
+    """By the flattest one a claim read all that waits, and for each lead anew: sixteen million pages."""
+    webhook = burst(1, ordering)
+    fill(webhook, database_now() - timedelta(seconds=1), BURST, count=4 * BURST)
+    now = database_now()
+    down = Facts(health=Health.DOWN, down_since=now - timedelta(hours=1), probes=3)
+    with tall(index):
+        with work_of_statements() as done:
+            number(webhook)
+        assert [work for work in done if work.pages > MOST_PAGES_WRITTEN * 5] == []
+        with work_of_statements() as done:
+            assert due_webhooks(now, take_over=False) == [] and due_among([webhook.pk], now)
+            assert next_probe(webhook.pk, ordering, down, just_failed=None, now=now)
+            assert endpoints()[0].oldest_waiting_seconds > 0
+        claimed, pages = claim_of(webhook)
+    assert len(claimed) == LIMIT and pages <= 20 * LIMIT
+    looks = [work for work in done if "GROUP BY" not in work.statement]  # to count all, all is read
+    assert len(looks) >= 4 and [work for work in looks if work.pages > 20 * LIMIT] == []
 
 
 def test_draining_twice_as_much_costs_twice_as_much():

@@ -77,14 +77,14 @@ _ROW = (
 )
 _DELIVERY = ", ".join(_ROW)
 _NOTHING = ", ".join(["NULL"] * len(_ROW))
-_WAITING = "d.webhook_id = {webhook} AND d.state = 'waiting'"
 # What PostgreSQL knows of the table is that next to nothing waits in it; then ten thousand do, and a join planned for
 # one row reads all for each. So nothing that looks for what waits is a join that could be planned so: it is found by
-# sub-selects that bear a LIMIT.
+# sub-selects that bear a LIMIT. And each says that a delivery waits in the words of the index that it is to be read by
+# (`Delivery.Meta.indexes`).
 _FRONT = f"""
     WITH scanned AS (
         SELECT {_DELIVERY} FROM webhooks_delivery AS d
-        WHERE {_WAITING} AND d.next_attempt_at <= {{now}}
+        WHERE d.webhook_id = {{webhook}} AND d.next_attempt_at <= {{now}}
         ORDER BY d.next_attempt_at, d.id LIMIT {{scan}}
     ), taken AS (
         SELECT * FROM scanned WHERE sequence IS NOT NULL AND {{not_busy}} LIMIT {{limit}}
@@ -98,9 +98,9 @@ _MORE = f"""
 """  # noqa: S608  # no value
 # Within a lead, ids are in the order of the log: they are drawn while the lead's row is locked. What has stepped aside
 # and is not due is passed over; behind anything else that is not due, all waits.
-_OF_LEAD = f"""
-    {_WAITING} AND d.lead_id = looked_at.lead_id
-    AND NOT (d.next_attempt_at > {{now}} AND ({{unordered}} OR COALESCE(d.overtaken_since <= {{asides}}, FALSE)))
+_OF_LEAD = """
+    d.webhook_id = {webhook} AND d.state = 'waiting' AND d.lead_id = looked_at.lead_id
+    AND NOT (d.next_attempt_at > {now} AND ({unordered} OR COALESCE(d.overtaken_since <= {asides}, FALSE)))
 """
 _DUE = "CASE WHEN d.next_attempt_at <= {now} AND d.sequence IS NOT NULL THEN 1 ELSE 0 END AS due"
 _OF_LEADS = f"""
@@ -114,13 +114,17 @@ _PER_LEAD = f"""
 """  # noqa: S608  # no value
 _NONE = f"{_FRONT} SELECT * FROM taken {_MORE}"  # noqa: S608  # no value
 _OF_THESE = f"WITH looked_at AS ({{these_leads}}) {_OF_LEADS}"
-# By the partial index of what waits, in the whole of its order: the index of all sequences has not that order, and
-# would be read through millions that are delivered.
+# In the whole of the partial index's order: the index of all sequences has not that order, and would be read through
+# millions that are delivered.
 _STRICT = f"""
-    SELECT {_DELIVERY} FROM webhooks_delivery AS d WHERE {_WAITING} AND d.sequence > 0
+    SELECT {_DELIVERY} FROM webhooks_delivery AS d
+    WHERE d.webhook_id = {{webhook}} AND d.finished_at IS NULL AND d.sequence > 0
     ORDER BY d.sequence, d.id LIMIT {{limit}}
 """  # noqa: S608  # no value
-_ONLY = f"SELECT {_DELIVERY} FROM webhooks_delivery AS d WHERE {_WAITING} AND d.id = {{probe}}"  # noqa: S608  # no value
+_ONLY = f"""
+    SELECT {_DELIVERY} FROM webhooks_delivery AS d
+    WHERE d.webhook_id = {{webhook}} AND d.state = 'waiting' AND d.id = {{probe}}
+"""  # noqa: S608  # no value
 _CHOSEN = {Ordering.PER_LEAD: _PER_LEAD, Ordering.STRICT: _STRICT, Ordering.NONE: _NONE}
 _ON_POSTGRESQL = {
     "{first_of_leads}": f"""

@@ -109,8 +109,7 @@ def count_waiting(webhook_id: int) -> int:
 
 def make_due(webhook_id: int, now: datetime) -> None:
     """All that waits is due: while an endpoint is down, its pause alone holds it, and when it is back, nothing."""
-    waiting = Delivery.objects.filter(webhook_id=webhook_id, state=DeliveryState.WAITING)
-    waiting.filter(next_attempt_at__gt=now).update(next_attempt_at=now)
+    Delivery.objects.filter(webhook_id=webhook_id, next_attempt_at__gt=now).update(next_attempt_at=now)
 
 
 def forget_overtaking(webhook_id: int) -> None:

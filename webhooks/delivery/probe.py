@@ -15,7 +15,7 @@ from calliyo.statements import fetch_once
 from webhooks.delivery.bulk import ids_as_rows
 from webhooks.delivery.health import RULES, Facts
 from webhooks.delivery.waiting_leads import WIDER, walk, with_several
-from webhooks.models import Delivery, DeliveryState, EndpointState, Ordering
+from webhooks.models import Delivery, EndpointState, Ordering
 
 _FIRST_LOOK = 100
 _OLDEST_OF = """
@@ -44,9 +44,9 @@ def next_probe(
 
     `just_failed`: the delivery that a probe, which was to go on, has failed with a moment ago.
     """
-    waiting = Delivery.objects.filter(
-        webhook_id=webhook_id, state=DeliveryState.WAITING, sequence__gt=0
-    ).order_by("sequence", "id")
+    waiting = Delivery.objects.filter(webhook_id=webhook_id, finished_at=None, sequence__gt=0).order_by(
+        "sequence", "id"
+    )
     oldest = waiting.only("webhook_id", "lead_id", "sequence").first()
     if oldest is None:
         return None

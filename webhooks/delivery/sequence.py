@@ -27,7 +27,7 @@ _GIVE_POSITIONS = """
 """
 _UNNUMBERED = """
     SELECT webhook_id, count(*) FROM webhooks_delivery
-    WHERE webhook_id IN ({ids}) AND state = 'waiting' AND sequence IS NULL
+    WHERE webhook_id IN ({ids}) AND finished_at IS NULL AND sequence IS NULL
     GROUP BY webhook_id
 """
 _LOCK_STATES = """
@@ -45,7 +45,7 @@ _NUMBER_DELIVERIES = """
                 (SELECT last_sequence FROM webhooks_endpointstate AS state
                  WHERE state.webhook_id = delivery.webhook_id) AS last
             FROM webhooks_delivery AS delivery
-            WHERE webhook_id IN ({ids}) AND state = 'waiting' AND sequence IS NULL
+            WHERE webhook_id IN ({ids}) AND finished_at IS NULL AND sequence IS NULL
         ) AS found
         WHERE position IS NOT NULL AND last IS NOT NULL
     ) AS fresh

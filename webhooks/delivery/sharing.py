@@ -27,7 +27,7 @@ have."""
 PAUSE_AFTER_NOTHING: Final = 0.5
 _WAIT_FOR = """
     SELECT 1 FROM webhooks_delivery AS d
-    WHERE d.webhook_id = s.webhook_id AND d.state = 'waiting' AND d.next_attempt_at <= {now}
+    WHERE d.webhook_id = s.webhook_id AND d.next_attempt_at <= {now}
     LIMIT 1 OFFSET {so_many} - 1
 """
 _STANDING_ELSEWHERE: Final = f"""

@@ -26,7 +26,7 @@ _FROM = """
 _OF_LONGEST_DUE = """
     SELECT lead_id, count(*) FROM (
         SELECT d.lead_id FROM webhooks_delivery AS d
-        WHERE d.webhook_id = {webhook} AND d.state = 'waiting' AND d.next_attempt_at <= %s
+        WHERE d.webhook_id = {webhook} AND d.next_attempt_at <= %s
         ORDER BY d.next_attempt_at, d.id LIMIT {most}
     ) AS longest_due GROUP BY lead_id
 """
