@@ -40,7 +40,8 @@ from webhooks.delivery.pokes import Pokes
 from webhooks.delivery.probe import next_probe
 from webhooks.delivery.record import Outcome, record, without_answer
 from webhooks.delivery.rest import Rest
-from webhooks.delivery.run import MAX_RUN_SECONDS, Run, RunThreads, split
+from webhooks.delivery.run import MAX_RUN_SECONDS, Run, split
+from webhooks.delivery.run_threads import RunThreads
 from webhooks.delivery.send import Sender
 from webhooks.delivery.sequence import give_positions, number_first
 from webhooks.delivery.served import Served
@@ -345,7 +346,7 @@ class Engine:
             if parcels and not self._paced(served, len(parcels), now):
                 continue
             for part in split(parcels, max(1, served.room()) if served.slow else 1):
-                self._start_run(served, Run(wish.target, served.lease, part, served.gate))
+                self._start_run(served, Run(wish.target, served.lease, part, served.gate, fast=served.fast))
 
     def _paced(self, served: Served, count: int, now: datetime) -> bool:
         """Notes, before anything is sent, what of the rate limit it uses: who takes over sends nothing too early."""

@@ -109,11 +109,11 @@ class _Answer(io.RawIOBase):
 
     def _received(self, buffer: memoryview, most: int) -> int:
         if self._turn.held and self._turn.patient and self._deadline.remaining() > PATIENCE:
-            self._sock.settimeout(PATIENCE)
+            _set_timeout(self._sock, PATIENCE)
             with contextlib.suppress(TimeoutError):
                 return self._sock.recv_into(buffer, most)
         self._turn.give_up()
-        self._sock.settimeout(self._deadline.remaining())
+        _set_timeout(self._sock, self._deadline.remaining())
         return self._sock.recv_into(buffer, most)
 
 
@@ -159,9 +159,11 @@ class Sender:
 
         `turn` is given up before the other side may keep us waiting.
         """
-        started = time.monotonic()
-        turn = turn or Turn()
-        deadline = Deadline(self.timeout)
+        return self.end(self.begin(url, headers=headers, body=body), turn)
+
+    def begin(self, url: str, *, headers: Mapping[str, str], body: bytes) -> "Begun":
+        """Begins one POST, as far as nobody is waited for: on a kept connection it is sent. `end` is to follow."""
+        started, deadline = time.monotonic(), Deadline(self.timeout)
         try:
             endpoint = parse_url(url, self.reach)
         except InvalidUrl as error:
@@ -169,14 +171,24 @@ class Sender:
             return AttemptResult(timings=Timings(total=time.monotonic() - started), failure=failure)
         request = request_bytes(endpoint, headers, body)
         kept = self._idle.take(endpoint)
+        exchange = _Exchange(
+            kept or self._connection(endpoint), endpoint, request, deadline, started, self.timeout
+        )
         if kept is not None:
-            exchange = _Exchange(kept, deadline, started, self.timeout, turn)
-            result = exchange.result(request)
-            # The peer closed it between two requests, as any server may: not a failure of the endpoint.
-            if not exchange.was_stale:
-                return self._given_back(endpoint, exchange, result)
-        exchange = _Exchange(self._connection(endpoint), deadline, started, self.timeout, turn)
-        return self._given_back(endpoint, exchange, exchange.result(request))
+            exchange.begin()
+        return exchange
+
+    def end(self, begun: "Begun", turn: Turn | None = None) -> AttemptResult:
+        """What came of a POST that has begun; `turn` as in `send`."""
+        if isinstance(begun, AttemptResult):
+            return begun
+        turn = turn or Turn()
+        result = begun.result(turn)
+        if not begun.was_stale:
+            return self._given_back(begun, result)
+        # The peer closed it between two requests, as any server may: not a failure of the endpoint.
+        again = begun.on(self._connection(begun.endpoint))
+        return self._given_back(again, again.result(turn))
 
     def framing(self, url: str, body: bytes) -> dict[str, str]:
         """The headers that `send` puts before the others; none for a URL that it refuses."""
@@ -189,9 +201,9 @@ class Sender:
         """Closes the connections that are idle."""
         self._idle.close()
 
-    def _given_back(self, endpoint: Endpoint, exchange: "_Exchange", result: AttemptResult) -> AttemptResult:
+    def _given_back(self, exchange: "_Exchange", result: AttemptResult) -> AttemptResult:
         if exchange.reusable:
-            self._idle.keep(endpoint, exchange.connection)
+            self._idle.keep(exchange.endpoint, exchange.connection)
         else:
             exchange.connection.close()
         return result
@@ -213,15 +225,20 @@ class _Exchange:
     def __init__(
         self,
         connection: GuardedConnection,
+        endpoint: Endpoint,
+        request: bytes,
         deadline: Deadline,
         started: float,
         timeout: float,
-        turn: Turn,
     ) -> None:
         self.connection = connection
-        self._turn = turn
+        self.endpoint = endpoint
         self.reusable = False
         self.was_stale = False
+        self._request = request
+        self._unsent = memoryview(request)
+        self._broken: Exception | None = None
+        self._turn = Turn()
         self._deadline = deadline
         self._started = started
         self._timeout = timeout
@@ -233,11 +250,29 @@ class _Exchange:
         self._headers: dict[str, str] = {}
         self._body = bytearray()
 
-    def result(self, request: bytes) -> AttemptResult:
+    def on(self, connection: GuardedConnection) -> "_Exchange":
+        """The same request anew, on another connection; its time goes on."""
+        return _Exchange(
+            connection, self.endpoint, self._request, self._deadline, self._started, self._timeout
+        )
+
+    def begin(self) -> None:
+        """Sends what the system takes at once; what goes wrong is told by `result`."""
+        try:
+            sock = self._socket()
+            _set_timeout(sock, PATIENCE)
+            self._send(sock)
+        except TimeoutError:
+            return  # the peer has yet to read what it was sent before
+        except Exception as error:  # noqa: BLE001  # told where it is asked for
+            self._broken = error
+
+    def result(self, turn: Turn) -> AttemptResult:
         """Sends and reads; every error that the other side can cause becomes a failure in words."""
+        self._turn = turn
         try:
             self._connect()
-            self._write(request)
+            self._write()
             failure = self._read()
         except Exception as error:
             failure = failure_of(error, timeout=self._timeout)
@@ -251,6 +286,8 @@ class _Exchange:
         return self._attempt_result(failure)
 
     def _connect(self) -> None:
+        if self._broken is not None:
+            raise self._broken
         if self._reused:
             return
         self._turn.give_up()
@@ -261,15 +298,15 @@ class _Exchange:
             until_tls = (self.connection.dns_seconds or 0) + (self.connection.connect_seconds or 0)
             self._tls_seconds = time.monotonic() - before - until_tls
 
-    def _write(self, request: bytes) -> None:
+    def _write(self) -> None:
         sock = self._socket()
-        rest = memoryview(request)
-        while rest:
-            # What the system takes at once needs no turn of ours; the rest waits until the peer has read.
+        while self._unsent:
+            self._turn.give_up()  # until the peer has read
             sock.settimeout(self._deadline.remaining())
-            rest = rest[sock.send(rest) :]
-            if rest:
-                self._turn.give_up()
+            self._send(sock)
+
+    def _send(self, sock: socket.socket) -> None:
+        self._unsent = self._unsent[sock.send(self._unsent) :]
         self._sent_at = time.monotonic()
 
     def _read(self) -> Failure | None:
@@ -328,6 +365,16 @@ class _Exchange:
             timings=timings,
             failure=failure,
         )
+
+
+Begun = AttemptResult | _Exchange
+"""A POST that has begun; its result, where it ended at once."""
+
+
+def _set_timeout(sock: socket.socket, seconds: float) -> None:
+    """Sets it where it is another one: that is a call of the system each time."""
+    if sock.gettimeout() != seconds:
+        sock.settimeout(seconds)
 
 
 def _check_whole(response: http.client.HTTPResponse) -> None:

@@ -12,6 +12,8 @@ from webhooks.delivery.run import MAX_RUN_SECONDS, Run
 BATCH = 500
 """So many deliveries are read at once at most."""
 SLOW_SECONDS = 0.02
+FAST_SECONDS = 0.002
+"""An attempt that takes less hardly waits for its receiver."""
 """An attempt that takes longer waits for its receiver: only then is another thread worth its while."""
 
 
@@ -37,6 +39,11 @@ class Served:
     """The delivery that has just failed as a probe that goes on with another."""
     pace: float = 0.005
     """Seconds that an attempt takes, of late."""
+
+    @property
+    def fast(self) -> bool:
+        """Whether it is known to answer so soon that a thread may have requests to others under way meanwhile."""
+        return self.health is Health.HEALTHY and not self.slow and self.pace < FAST_SECONDS
 
     def room(self) -> int:
         """How many more runs may start now; behind a fast endpoint's run, the next one is made ready.

@@ -6,6 +6,7 @@ own thread with them. Who waits for his receiver holds no turn, so nobody waits 
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 PATIENCE = 0.001
 """Seconds that an answer may take within a turn: a fast receiver's comes in a tenth of that."""
@@ -42,13 +43,15 @@ class Turns:
 class Turn:
     """One thread's turn; for that thread alone. Without `turns` it is never held, and nobody waits for it."""
 
-    __slots__ = ("_turns", "held", "patient")
+    __slots__ = ("_turns", "before_waiting", "held", "patient")
 
     def __init__(self, turns: Turns | None = None) -> None:
         self._turns = turns
         self.held = False
         self.patient = True
         """Whether an answer is waited for within the turn, for `PATIENCE`: cheaper than to queue again."""
+        self.before_waiting: Callable[[], None] | None = None
+        """Called once when the turn is given up, while it is held still."""
 
     def take(self) -> None:
         """Waits for the turn; at once where it is held already."""
@@ -59,5 +62,8 @@ class Turn:
     def give_up(self) -> None:
         """Lets another thread go on: this one waits for somebody else, or has had its share."""
         if self.held and self._turns is not None:
+            if self.before_waiting is not None:
+                before_waiting, self.before_waiting = self.before_waiting, None
+                before_waiting()
             self.held = False
             self._turns.give()

@@ -366,17 +366,18 @@ def test_a_fault_over_one_webhook_holds_that_one_and_no_other(receiver):
     assert Delivery.objects.get(webhook=broken).last_error == "held: a fault in Calliyo (ValueError)"
 
 
-def test_faults_of_ours_fail_the_delivery_and_not_the_engine(receiver, monkeypatch):
+@pytest.mark.parametrize("step", ["begin", "end"])
+def test_faults_of_ours_fail_the_delivery_and_not_the_engine(receiver, monkeypatch, step):
     webhook = new_webhook(receiver.url)
     sender = new_sender()
-    real_send, failures = sender.send, [RuntimeError("a fault of ours")]
+    real_step, failures = getattr(sender, step), [RuntimeError("a fault of ours")]
 
-    def send(*args, **kwargs):
+    def faulty(*args, **kwargs):
         if failures:
             raise failures.pop()
-        return real_send(*args, **kwargs)
+        return real_step(*args, **kwargs)
 
-    monkeypatch.setattr(sender, "send", send)
+    monkeypatch.setattr(sender, step, faulty)
     with running_engine(FAST, sender=sender) as engine:
         new_lead()
         engine.poke([webhook.pk])
