@@ -153,6 +153,7 @@ def engine(webhooks: list[Webhook], count: int, costs: Costs | None = None) -> f
 def beside_another_worker(webhooks: list[Webhook], everybody: set[int]) -> float:
     with workers(1, name="another") as others:
         time.sleep(WARM_UP)
+        engine(webhooks, ENGINE)  # it has its connections and its statements then, as the first one has
         return on_so_many_cores(2, webhooks, everybody.union(others))
 
 
