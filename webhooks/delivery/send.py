@@ -24,7 +24,7 @@ from webhooks.delivery.deadline import Deadline
 from webhooks.delivery.failures import AnswerBroken, Failure, FailureCode, failure_of, status_failure
 from webhooks.delivery.guard import GuardedConnection, GuardedTLSConnection, Resolver
 from webhooks.delivery.idle import IdleConnections
-from webhooks.delivery.turns import PATIENCE, Turn
+from webhooks.delivery.turns import PATIENCE, PATIENCE_IN_ALL, Turn
 from webhooks.delivery.urls import Endpoint, InvalidUrl, parse_url
 
 MAX_READ = 64 * 1024
@@ -76,6 +76,7 @@ class _Answer(io.RawIOBase):
         self._sock = sock
         self._deadline = deadline
         self._turn = turn
+        self._patient_until = time.monotonic() + PATIENCE_IN_ALL if turn.patient else 0.0
         self._ahead = b""
         self.bytes_read = 0
         self.first_byte_at: float | None = None
@@ -108,7 +109,8 @@ class _Answer(io.RawIOBase):
         return count
 
     def _received(self, buffer: memoryview, most: int) -> int:
-        if self._turn.held and self._turn.patient and self._deadline.remaining() > PATIENCE:
+        left = self._deadline.remaining()
+        if self._turn.held and left > PATIENCE and time.monotonic() < self._patient_until:
             _set_timeout(self._sock, PATIENCE)
             with contextlib.suppress(TimeoutError):
                 return self._sock.recv_into(buffer, most)

@@ -9,7 +9,9 @@ from collections import deque
 from collections.abc import Callable
 
 PATIENCE = 0.001
-"""Seconds that an answer may take within a turn: a fast receiver's comes in a tenth of that."""
+"""Seconds that the next part of an answer may take within a turn: a fast receiver's comes in a tenth of that."""
+PATIENCE_IN_ALL = 5 * PATIENCE
+"""Seconds that a whole answer may: who sends it byte by byte, each soon, keeps the others waiting too."""
 
 
 class Turns:
