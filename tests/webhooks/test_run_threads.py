@@ -200,6 +200,32 @@ def test_nothing_of_a_lead_goes_after_a_failure_however_it_is_sent() -> None:
     assert all(said(run) == [(0, True), (1, False)] and not run.all_arrived for run in runs)
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_fault_of_ours_ends_the_run_and_keeps_no_other_back(monkeypatch, caplog, fast: bool) -> None:
+    sender, outcome = new_sender(), Run._outcome
+    with kept_alive(sender, 3) as receivers:
+        runs = [new_run(receiver.url, 3, fast=fast) for receiver in receivers]
+        behind = new_run(receivers[0].url, 2, fast=fast)
+        runs[0].go_on_with(behind)
+
+        def faulty(run: Run, *args: object) -> object:
+            if run is runs[0]:
+                raise RuntimeError("a fault of ours")
+            return outcome(run, *args)
+
+        monkeypatch.setattr(Run, "_outcome", faulty)
+        finished = threading.Event()
+        threads = RunThreads(sender, finished.set)
+        with threads._changed:
+            for run in runs:
+                threads.start(run)
+        assert finished.wait(10)
+        wait_until(lambda: all(run.finished for run in [*runs, behind]))
+    assert said(runs[0]) == [] and runs[0].leaves_more()
+    assert [len(run.outcomes) for run in (runs[1], runs[2], behind)] == [3, 3, 2]
+    assert "what it was about stays due" in caplog.text
+
+
 def test_of_many_that_behave_as_they_like_each_parcel_is_sent_once_and_in_order(monkeypatch) -> None:
     """Also where threads are few: what is under way is never left without one."""
     monkeypatch.setattr(run_threads, "MAX_THREADS", 6)

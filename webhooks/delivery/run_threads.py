@@ -5,6 +5,7 @@ receiver is woken for each single one. As soon as one of them keeps it waiting, 
 thread goes on with, and stays with that one: nobody waits for a neighbour.
 """
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ from functools import partial
 from webhooks.delivery.run import Run
 from webhooks.delivery.send import Sender
 from webhooks.delivery.turns import Turn, Turns
+
+logger = logging.getLogger(__name__)
 
 MAX_THREADS = 512
 AT_ONCE = 8
@@ -49,13 +52,14 @@ class RunThreads:
             self._queue(run)
 
     def _queue(self, run: Run) -> None:
-        if run.fast:
-            self._fast.append(run)
-            if self._fast_taken:
-                return
-        else:
-            self._alone.append(run)
-        self._call_thread()
+        with self._changed:
+            if run.fast:
+                self._fast.append(run)
+                if self._fast_taken:
+                    return
+            else:
+                self._alone.append(run)
+            self._call_thread()
 
     def _call_thread(self) -> None:
         fast_wait = self._fast_wait()
@@ -73,6 +77,8 @@ class RunThreads:
         while (work := self._next()) is not None:
             try:
                 work(turn)
+            except Exception:
+                logger.exception("A fault in sending; what it was about stays due")
             finally:
                 turn.give_up()
 
@@ -94,11 +100,15 @@ class RunThreads:
     def _send_alone(self, run: Run, turn: Turn) -> None:
         following: Run | None = run
         while following is not None and not following.fast:
-            if following.send(self._sender, turn):
+            try:
+                is_over = following.send(self._sender, turn)
+            except Exception:
+                self._end_after_fault(following)
+                raise
+            if is_over:
                 following = self._following(following)
         if following is not None:
-            with self._changed:
-                self._queue(following)
+            self._queue(following)
 
     def _following(self, run: Run) -> Run | None:
         """Ends `run`; the one that goes on behind it."""
@@ -106,6 +116,12 @@ class RunThreads:
         if following is None:
             self._finished()
         return following
+
+    def _end_after_fault(self, run: Run) -> None:
+        """Ends it without its outcome, or nobody would serve its webhook; what goes on behind it has its turn."""
+        following = self._following(run)
+        if following is not None:
+            self._queue(following)
 
     def _finished(self) -> None:
         with self._changed:
@@ -124,7 +140,11 @@ class RunThreads:
                 runs = self._begun(runs)
                 for place, run in enumerate(runs):
                     turn.before_waiting = partial(self._let_go, [*runs[place + 1 :], *runs[:place]])
-                    run.end(self._sender, turn)
+                    try:
+                        run.end(self._sender, turn)
+                    except Exception:
+                        self._end_after_fault(run)
+                        raise  # and with the turn, the others are let go
                     turn.before_waiting = None
                     if not turn.held:
                         self._send_alone(run, turn)
@@ -154,8 +174,7 @@ class RunThreads:
                 return following
             following = self._following(following)
         if following is not None:
-            with self._changed:
-                self._queue(following)
+            self._queue(following)
         return None
 
     def _one_more(self) -> Run | None:
