@@ -36,6 +36,14 @@ class OpenToBrowserForms(ApiView):
         """Whether this address of the view is meant."""
         return True
 
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """As ever; and what an answer says of the page that asks holds for its origin alone."""
+        headers = super().default_response_headers
+        if self.is_open_to_browsers():
+            headers["Vary"] = f"{headers['Vary']}, Origin" if "Vary" in headers else "Origin"
+        return headers
+
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answers a preflight, which bears no token, before anybody asks for one."""
         if self.is_open_to_browsers() and request.method == "OPTIONS" and is_foreign(request):
@@ -45,11 +53,9 @@ class OpenToBrowserForms(ApiView):
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         """Lets the page read the answer, refusals too, where any key allows its origin."""
         response = super().finalize_response(request, response, *args, **kwargs)
-        if self.is_open_to_browsers():
-            patch_vary_headers(response, ["Origin"])
-            if is_foreign(request) and _may_be_read_by(origin_of(request)):
-                response["Access-Control-Allow-Origin"] = origin_of(request)
-                response["Access-Control-Expose-Headers"] = _EXPOSED
+        if self.is_open_to_browsers() and is_foreign(request) and _may_be_read_by(origin_of(request)):
+            response["Access-Control-Allow-Origin"] = origin_of(request)
+            response["Access-Control-Expose-Headers"] = _EXPOSED
         return response
 
 

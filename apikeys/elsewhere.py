@@ -16,11 +16,6 @@ class ElsewhereView(ApiView):
     resource = ANY_KEY
     schema = None  # no operation of the API
 
-    @property
-    def default_response_headers(self) -> dict[str, str]:
-        """Without `Allow`: there is nothing that a method could be for."""
-        return {name: value for name, value in super().default_response_headers.items() if name != "Allow"}
-
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuses with 404, and without a token with nothing else: a typing error needs no key to be told."""
         # Names that callers make up must not fill the counts.

@@ -1,5 +1,7 @@
 """Calliyo's addresses, and those of the views that its list is measured against; all under the same middleware."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,16 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from rest_framework.request import Request
 
-from apikeys.callers import CALLED_BY, Caller
+from apikeys.callers import API_KEY, CALLED_BY, Caller
 from apikeys.models import APIKey
 from apikeys.scopes import Scope
 from bench.baseline.rest import FlatList, PlainList
 from calliyo import urls
 from calliyo.actor import SYSTEM
+from calliyo.api.lists import Rows, page_statement
+from calliyo.api.pagination import Slice, position_values
+from calliyo.api.sync import HorizonHere
+from calliyo.statements import Gated, Statement
 from leads.api.leads import LeadViewSet
 
 handler404 = urls.handler404
@@ -55,16 +61,29 @@ def bare_sql(_request: HttpRequest) -> HttpResponse:
 _NOBODY = Caller(key=APIKey(pk=0), actor=SYSTEM, scopes=frozenset(Scope))
 
 
-class OpenList(LeadViewSet):
-    """Calliyo's list without token, scope and rate limit, and all else as there: its address, its being counted.
+@dataclass(frozen=True, slots=True)
+class OpenPageAhead:
+    """As `apikeys.lookup` has it, behind no key."""
 
-    Its horizon, which the list asks for together with the key, it asks for by itself.
-    """
+    found: Callable[[], tuple[str | None, Rows] | None]
+
+
+@cache
+def _open_page(piece: Slice) -> Gated:
+    horizon = Statement(sql=HorizonHere.asked, slots=(), converters=())
+    return Gated.of(horizon, page_statement(LeadViewSet, piece, (), ends_at_as_of=False))
+
+
+class OpenList(LeadViewSet):
+    """Calliyo's list without token, scope and rate limit, and all else as there: its page ahead, its being counted."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.format_kwarg = None
         request.auth = _NOBODY
         request.META[CALLED_BY] = 0
+        if plan := self.planned_ahead(request):
+            position = position_values(self.model, plan.ordering, plan.cursor)
+            self.ahead = OpenPageAhead(_open_page(plan.piece).begin({API_KEY: 0, **position}))
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
 
 

@@ -1,96 +1,19 @@
-"""Statements that every save or request makes: prepared by PostgreSQL once a connection, compiled by Django once.
+"""Query sets that Django compiles once, though every save or request makes them: their values stay open.
 
 A query set that is built and compiled anew costs a list more than reading its rows does.
 """
 
-import select
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from threading import local
-from typing import Any, Final, Self, TypeAlias, cast
+from typing import Any, Final, Self, cast
 
-import orjson
-import psycopg
-from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db import connection, models
 from django.db.models.expressions import Expression
-from psycopg.adapt import Buffer, Loader
-from psycopg.pq import Format
 
 from calliyo.fields import NumbersField
+from calliyo.prepared import begin, fetch, fetch_once
 
-PsycopgConnection: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
-PsycopgCursor: TypeAlias = "psycopg.Cursor[tuple[Any, ...]]"
-_KEPT_ROWS: Final = 250  # a kept cursor holds the rows that it read last; more than a page has are let go
-
-
-def fetch(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """The rows that the statement gives. On other databases an ordinary statement."""
-    database = connections[DEFAULT_DB_ALIAS]  # looked up once: `connection` looks it up for each attribute
-    if database.vendor != "postgresql" or database.queries_logged or database.execute_wrappers:
-        return fetch_once(sql, parameters)
-    _close_if_hung_up(database)
-    database.ensure_connection()
-    with database.wrap_database_errors:
-        cursor = _cursor_of(database.connection)
-        # Binary: the driver reads times in C. Django has those of text read in Python, which costs more than the rest.
-        rows = cursor.execute(sql, parameters, prepare=True, binary=True).fetchall()
-        if len(rows) > _KEPT_ROWS:
-            _kept.cursor = None
-        return rows
-
-
-class _Kept(local):
-    """This thread's cursor for what is prepared: a new one each time costs a short statement a sixth of its time."""
-
-    cursor: "PsycopgCursor | None" = None
-
-
-_kept: Final = _Kept()
-
-
-def _cursor_of(psycopg_connection: PsycopgConnection) -> PsycopgCursor:
-    cursor = _kept.cursor
-    if cursor is None or cursor.connection is not psycopg_connection:
-        if psycopg_connection.prepare_threshold is None:
-            _make_ready(psycopg_connection)
-        cursor = _kept.cursor = psycopg.Cursor(psycopg_connection)
-    return cursor
-
-
-def _close_if_hung_up(database: Any) -> None:
-    """Django's health check of a kept connection without its round trip.
-
-    Nobody has asked anything yet, so what can be read is a farewell, or the end of the stream.
-    """
-    if database.connection is None or not database.health_check_enabled or database.health_check_done:
-        return
-    waiting = select.poll()
-    waiting.register(database.connection.fileno(), select.POLLIN)
-    if waiting.poll(0):
-        database.close_if_health_check_failed()
-    database.health_check_done = True
-
-
-def _make_ready(psycopg_connection: PsycopgConnection) -> None:
-    psycopg_connection.prepare_threshold = 0  # Django's own cursors bind on their side and prepare nothing
-    psycopg_connection.adapters.register_loader("jsonb", _JsonTextLoader)
-
-
-class _JsonTextLoader(Loader):
-    """As Django has it read of text: the field parses it."""
-
-    format = Format.BINARY
-
-    def load(self, data: Buffer) -> str:
-        return bytes(data[1:]).decode()  # behind the version of its binary form
-
-
-def fetch_once(sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """The rows that the statement gives, planned for these very parameters."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
+_PLAIN: Final = ((models.CharField, str), (models.IntegerField, int))
 
 
 class Parameter(Expression):
@@ -99,6 +22,8 @@ class Parameter(Expression):
     def __init__(self, name: str, field: "models.Field[Any, Any]") -> None:
         super().__init__(output_field=field)
         self.name = name
+        # Of this type, a value is one that the database takes as it is.
+        self._plain = next((type_ for kind, type_ in _PLAIN if isinstance(field, kind)), None)
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         """A placeholder; the parameter itself holds the value's place."""
@@ -106,7 +31,10 @@ class Parameter(Expression):
 
     def value_in(self, values: Mapping[str, Any]) -> Any:
         """Its value, as the database takes it."""
-        return self.output_field.get_db_prep_value(values[self.name], cast("Any", connection))
+        value = values[self.name]
+        if type(value) is self._plain:
+            return value
+        return self.output_field.get_db_prep_value(value, cast("Any", connection))
 
 
 class Among(models.Func):
@@ -135,7 +63,6 @@ class Statement:
     sql: str
     slots: tuple[Any, ...]
     converters: tuple[tuple[int, tuple[Any, ...], Any], ...]
-    width: int
 
     @classmethod
     def of(cls, rows: "models.QuerySet[Any, Any]") -> Self:
@@ -145,7 +72,7 @@ class Statement:
         columns = [column[0] for column in compiler.select[: compiler.col_count]]
         found: dict[int, Any] = compiler.get_converters(columns)
         converters = [(place, tuple(functions), column) for place, (functions, column) in found.items()]
-        return cls(sql=sql, slots=tuple(slots), converters=tuple(converters), width=len(columns))
+        return cls(sql=sql, slots=tuple(slots), converters=tuple(converters))
 
     def fetch(self, values: Mapping[str, Any], *, prepared: bool) -> list[tuple[Any, ...]]:
         """The rows for these values of its parameters; `prepared` where many requests make this statement."""
@@ -164,54 +91,36 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Joined:
-    """Two statements in one round trip: what `first` finds, one row or none, and behind it what `second` finds.
+class Gated:
+    """A statement that is carried out only where another, its gate, finds its one row. For PostgreSQL."""
 
-    `second` is carried out only where there is a first row that fits, and may take values from it. For PostgreSQL.
-    """
-
-    second: Statement
+    rows: Statement
     sql: str
     slots: tuple[Any, ...]
 
     @classmethod
-    def of(
-        cls,
-        first: Statement,
-        second: Statement,
-        *,
-        columns: Sequence[str],
-        where: str,
-        given: Mapping[str, str],
-    ) -> Self:
-        """`columns` are those of `first`; `where`: the one of them that says whether it fits.
-
-        `given`: parameters of `second`, each with the column that has its value.
-        """
-        parts = second.sql.split("%s")
-        slots, sql = [], parts[0]
-        for slot, part in zip(second.slots, parts[1:], strict=True):
-            if isinstance(slot, Parameter) and slot.name in given:
-                sql += f"(SELECT {given[slot.name]} FROM first){part}"  # noqa: S608  # a column's name
-            else:
-                sql += f"%s{part}"
-                slots.append(slot)
-        # The first row in one column: its own columns would be there, empty, in each of the other rows.
-        nothing = ", ".join(["NULL"] * second.width)
-        joined = f"""
-            WITH first ({", ".join(columns)}) AS MATERIALIZED ({first.sql})
-            SELECT to_json(first)::text, {nothing} FROM first
-            UNION ALL
-            SELECT NULL, second.* FROM ({sql}) AS second WHERE EXISTS (SELECT 1 FROM first WHERE {where})
+    def of(cls, gate: Statement, rows: Statement) -> Self:
+        """`gate` has one column and finds one row or none."""
+        # Left join: who passes the gate and finds no rows gets its column all the same.
+        sql = f"""
+            WITH gate (told) AS MATERIALIZED ({gate.sql})
+            SELECT found.*, gate.told FROM gate LEFT JOIN ({rows.sql}) AS found ON TRUE
         """  # noqa: S608  # no value
-        return cls(second=second, sql=joined, slots=(*first.slots, *slots))
+        return cls(rows=rows, sql=sql, slots=(*gate.slots, *rows.slots))
 
-    def fetch(self, values: Mapping[str, Any]) -> tuple[dict[str, Any] | None, list[tuple[Any, ...]]]:
-        """The first row as JSON has it, None for none, and the rows of the second statement."""
-        found = fetch(self.sql, _parameters(self.slots, values))
+    def begin(self, values: Mapping[str, Any]) -> Callable[[], tuple[Any, list[tuple[Any, ...]]] | None]:
+        """Sends it; what is returned gives the gate's column and the rows, None where the gate is shut."""
+        rows_of = begin(self.sql, _parameters(self.slots, values))
+        return lambda: self._read(rows_of())
+
+    def _read(self, found: list[tuple[Any, ...]]) -> tuple[Any, list[tuple[Any, ...]]] | None:
         if not found:
-            return None, []
-        return orjson.loads(found[0][0]), self.second.converted([row[1:] for row in found[1:]])
+            return None
+        told = found[0][-1]
+        rows = [row[:-1] for row in found]
+        if len(rows) == 1 and all(value is None for value in rows[0]):  # what is found has an id
+            return told, []
+        return told, self.rows.converted(rows)
 
 
 def _parameters(slots: Sequence[Any], values: Mapping[str, Any]) -> list[Any]:

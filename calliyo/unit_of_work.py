@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 from django.db import OperationalError, connection, transaction
 from psycopg import errors
 
-from calliyo.statements import fetch
+from calliyo.prepared import fetch
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connection
 
-from calliyo.statements import fetch
+from calliyo.prepared import fetch
 from leads.models import CampaignAgent, Lead, LeadTag, StatusRole
 from leads.models.follow_up import follow_up_status
 from leads.models.status import PROTECTED_NAMES
@@ -60,7 +60,13 @@ LEAD_COLUMNS = (
 
 
 def lead_picture(row: tuple[Any, ...], *, tags: list[str], external_id: str | None = None) -> Picture:
-    """A lead; `tags` by name in order, `external_id` that of the key who looks."""
+    """A lead; `tags` by name, `external_id` that of the key who looks."""
+    *first, created, updated, converted = row
+    return lead_of_list((*first, moment(created), moment(updated), moment(converted), tags, external_id))
+
+
+def lead_of_list(row: tuple[Any, ...]) -> Picture:
+    """A lead as a list reads it: its columns, times as text; its tags' names in any order; its `external_id`."""
     (
         pk,
         version,
@@ -76,6 +82,8 @@ def lead_picture(row: tuple[Any, ...], *, tags: list[str], external_id: str | No
         created,
         updated,
         converted,
+        tags,
+        external_id,
     ) = row
     return {
         "id": pk,
@@ -88,11 +96,11 @@ def lead_picture(row: tuple[Any, ...], *, tags: list[str], external_id: str | No
         "owner_id": owner,
         "campaign_id": campaign,
         "source": source,
-        "tags": tags,
+        "tags": in_order(tags) if len(tags) > 1 else tags,
         "external_id": external_id,
-        "created_at": moment(created),
-        "updated_at": moment(updated),
-        "converted_at": moment(converted),
+        "created_at": created,
+        "updated_at": updated,
+        "converted_at": converted,
     }
 
 
@@ -106,7 +114,7 @@ def tags_of(lead_ids: Iterable[int]) -> Mapping[int, list[str]]:
 
 def in_order(tags: list[str]) -> list[str]:
     """Alphabetical, without regard to case."""
-    return sorted(tags, key=lambda name: (name.casefold(), name)) if len(tags) > 1 else tags
+    return sorted(tags, key=lambda name: (name.casefold(), name))
 
 
 _READ_LEADS = """
@@ -122,7 +130,7 @@ def read_leads(pks: list[int]) -> dict[int, Picture]:
     if connection.vendor == "postgresql":
         # One statement instead of two, not compiled anew: it is on the way of every save.
         rows = fetch(_READ_LEADS, [pks])
-        return {row[0]: lead_picture(row[:-1], tags=in_order(row[-1])) for row in rows}
+        return {row[0]: lead_picture(row[:-1], tags=row[-1]) for row in rows}
     tags = tags_of(pks)
     rows = Lead.rows.filter(pk__in=pks).values_list(*LEAD_COLUMNS)
     return {row[0]: lead_picture(row, tags=tags.get(row[0], [])) for row in rows}

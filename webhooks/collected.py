@@ -9,7 +9,7 @@ from typing import Any
 from calliyo.unit_of_work import Marker, UnitOfWork, living_markers
 from leads.models import Call, FollowUp, Lead, Note
 from leads.models.locking import Row
-from leads.pictures import LEAD_COLUMNS, Picture, in_order, lead_picture
+from leads.pictures import LEAD_COLUMNS, Picture, lead_picture
 
 CAPTURED = (Lead, Call, FollowUp, Note)
 
@@ -56,4 +56,4 @@ class Collected:
         tags = [] if first.row is None else first.row.get("tags")
         if tags is None or "status__name" not in last.row:
             return None
-        return lead_picture(tuple(last.row[column] for column in LEAD_COLUMNS), tags=in_order(tags))
+        return lead_picture(tuple(last.row[column] for column in LEAD_COLUMNS), tags=tags)

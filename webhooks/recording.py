@@ -10,7 +10,7 @@ from django.db import connection
 from uuid_utils.compat import uuid7
 
 from calliyo.actor import Actor, ActorType, current_actor
-from calliyo.statements import fetch
+from calliyo.prepared import fetch
 from leads.pictures import moment
 from webhooks.catalogue import API_VERSION
 from webhooks.facts import Fact

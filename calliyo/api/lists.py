@@ -5,11 +5,11 @@ more than times is compiled anew, as its filters may ask for anything.
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, ClassVar, Final
+from functools import cache, lru_cache
+from typing import Any, ClassVar, Final, Protocol
 from urllib.parse import urlencode
 
 import orjson
@@ -17,11 +17,12 @@ from django.core.exceptions import EmptyResultSet
 from django.db import models
 from django.http import HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
+from django.utils.encoding import escape_uri_path
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from calliyo.api import sync
-from calliyo.api.etags import digest, is_known
+from calliyo.api.etags import digest, named_etags
 from calliyo.api.filters import (
     NamedFilterSet,
     StrictFilterSet,
@@ -82,13 +83,16 @@ class PlannedPage:
 
     shown: Shown
     ordering: Ordering
-    limit: int
+    piece: Slice
     bound_to: str
     cursor: Cursor | None
 
-    @property
-    def piece(self) -> Slice:
-        return Slice.at(self.cursor, ordering=self.ordering, limit=self.limit)
+
+class Ahead(Protocol):
+    """A page that is being read together with the key, which is taken until then for what it was when last read."""
+
+    def found(self) -> tuple[str | None, Rows] | None:
+        """Waits; up to when a first page is complete, where it can be told, and the rows. None for another key now."""
 
 
 class Listing:
@@ -111,8 +115,7 @@ class Listing:
     request: Any  # REST framework's; a plain list has no view's own
     # Whether a page without filters depends on nothing of who asks but the key's id.
     needs_only_the_key: ClassVar[bool] = False
-    # The page's rows, where they were read together with the key.
-    found_ahead: Rows | None = None
+    ahead: Ahead | None = None
     _plan: PlannedPage | None = None
 
     @classmethod
@@ -157,28 +160,44 @@ class Listing:
             return self._stream(request, renderer)
         query = request.query_params
         plan = self._plan or self._planned(query)
-        # Before anything else is read: what commits from here on bears a later stamp.
-        as_of = plan.cursor.as_of if plan.cursor else None
-        as_of = as_of or sync.spelled(self._horizon())
-        if self.found_ahead is None:
-            page = self._read(self._asked(query, plan.ordering, as_of), plan.cursor, plan.limit)
-        else:
-            page = plan.piece.page(self.found_ahead, self.columns, cursor=plan.cursor, as_of=as_of)
+        # What needs no rows, while they are on their way.
+        address, known = self._address_without_cursor(), named_etags(request, "If-None-Match")
+        found = self._page_ahead(plan, self.ahead) if self.ahead is not None else self._page(query, plan)
+        if found is None:
+            return HttpResponse(status=401)  # shown to nobody: the view begins anew
+        as_of, page = found
         content = orjson.dumps(self.shown(page.rows, plan.shown))
         # Of what the page holds: `as_of` is another one each time, and a reader may go on from an older one.
         etag = f'"{digest(content)}.{int(page.previous is not None)}{int(page.next is not None)}"'
         headers = {"ETag": f"W/{etag}"}
-        if is_known(request, etag):
+        if not known.isdisjoint({etag, "*"}):
             return HttpResponse(status=304, headers={**headers, AS_OF_HEADER: as_of})
         body = orjson.dumps(
             {
-                "next": self._address(page.next, plan.bound_to),
-                "previous": self._address(page.previous, plan.bound_to),
+                "next": page.next and f"{address}cursor={page.next.signed(plan.bound_to)}",
+                "previous": page.previous and f"{address}cursor={page.previous.signed(plan.bound_to)}",
                 "as_of": as_of,
                 "results": orjson.Fragment(content),
             }
         )
         return HttpResponse(body, content_type=JSONRenderer.media_type, headers=headers)
+
+    def _page(self, query: QueryDict, plan: PlannedPage) -> tuple[str, Page]:
+        """Up to which moment the list is complete, and the page."""
+        # Before anything else is read: what commits from here on bears a later stamp.
+        as_of = (plan.cursor.as_of if plan.cursor else None) or sync.spelled(self._horizon())
+        return as_of, self._read(self._asked(query, plan.ordering, as_of), plan.cursor, plan.piece)
+
+    def _page_ahead(self, plan: PlannedPage, ahead: Ahead) -> tuple[str, Page] | None:
+        """As `_page`; None when the key is not what it was."""
+        found = ahead.found()
+        if found is None:
+            return None
+        told, rows = found
+        as_of = plan.cursor.as_of if plan.cursor else told
+        if as_of is None:  # a page without a horizon is none: see `HorizonHere`
+            return self._page(self.request.query_params, plan)
+        return as_of, plan.piece.page(rows, self.columns, cursor=plan.cursor, as_of=as_of)
 
     def planned_ahead(self, request: Request) -> PlannedPage | None:
         """The page that is asked for, where `needs_only_the_key` holds for it.
@@ -195,12 +214,14 @@ class Listing:
         self._check(query, known=_PAGING)
         ordering = self._ordering(query)
         bound_to = binding(self.list_name(), query, ordering)
+        shown, limit = self.read_shown(query), read_limit(query)
+        cursor = Cursor.read(str(query["cursor"]), bound_to) if "cursor" in query else None
         return PlannedPage(
-            shown=self.read_shown(query),
+            shown=shown,
             ordering=ordering,
-            limit=read_limit(query),
+            piece=Slice.at(cursor, ordering=ordering, limit=limit),
             bound_to=bound_to,
-            cursor=Cursor.read(str(query["cursor"]), bound_to) if "cursor" in query else None,
+            cursor=cursor,
         )
 
     def get_renderers(self) -> Renderers:
@@ -209,8 +230,8 @@ class Listing:
         return [renderer() for renderer in known]
 
     def _check(self, query: QueryDict, *, known: frozenset[str]) -> None:
-        names = self.filters.names() | known | SHOWING | {"ordering"}
-        check_parameters(query, known=names, repeatable=self.filters.repeatable_names() | SHOWING)
+        names, repeatable = _known_names(self.filters, known)
+        check_parameters(query, known=names, repeatable=repeatable)
 
     def _horizon(self) -> datetime:
         asked_with_the_key: datetime | None = getattr(self.request.auth, "horizon", None)
@@ -226,8 +247,7 @@ class Listing:
             rows=None if simple else filtered(self.rows(), query, self.filters),
         )
 
-    def _read(self, asked: Asked, cursor: Cursor | None, limit: int) -> Page:
-        piece = Slice.at(cursor, ordering=asked.ordering, limit=limit)
+    def _read(self, asked: Asked, cursor: Cursor | None, piece: Slice) -> Page:
         values = {
             **self.parameters(),
             **asked.times,
@@ -267,16 +287,14 @@ class Listing:
 
     @classmethod
     def _sync_names(cls) -> tuple[str, str]:
-        stem = cls.sync_field.removesuffix("_at")
-        return f"{stem}_after", f"{stem}_before"
+        return _bounds_of(cls.sync_field)
 
-    def _address(self, cursor: Cursor | None, bound_to: str) -> str | None:
-        if cursor is None:
-            return None
-        kept = [(name, values) for name, values in self.request.query_params.lists() if name != "cursor"]
-        query = urlencode([*kept, ("cursor", cursor.signed(bound_to))], doseq=True)
-        address: str = self.request.build_absolute_uri(f"{self.request.path}?{query}")
-        return address
+    def _address_without_cursor(self) -> str:
+        """The list's own address with its filters, up to where a cursor goes."""
+        request = self.request
+        kept = [(name, values) for name, values in request.query_params.lists() if name != "cursor"]
+        query = f"{urlencode(kept, doseq=True)}&" if kept else ""
+        return f"{request.scheme}://{request.get_host()}{escape_uri_path(request.path)}?{query}"
 
     # ── All of it ───────────────────────────────────────────────────────────────────────────────────────
     def _stream(self, request: Request, renderer: StreamRenderer) -> HttpResponseBase:
@@ -286,7 +304,7 @@ class Listing:
         asked = self._asked(query, self._ordering(query), sync.spelled(self._horizon()))
         lines = renderer.lines(type(self), shown.fields, shown.expand)
         response = streamed(
-            lambda cursor: self._read(asked, cursor, BATCH),
+            lambda cursor: self._read(asked, cursor, Slice.at(cursor, ordering=asked.ordering, limit=BATCH)),
             lambda rows: lines(self.shown(rows, shown)),
             renderer=renderer,
             name=self.list_name(),
@@ -298,8 +316,8 @@ class Listing:
     # ── How rows are shown ──────────────────────────────────────────────────────────────────────────────
     def read_shown(self, query: QueryDict) -> Shown:
         """What `fields` and `expand` ask for; refuses names that are not known, and what the caller may not read."""
-        fields = _names(query, "fields", known=tuple(self.shape.members()))
-        expand = _names(query, "expand", known=tuple(self.expandable())) or ()
+        fields = _names(query, "fields", known=self.shape.members)
+        expand = _names(query, "expand", known=self.expandable) or ()
         self.check_expansions(expand)
         return Shown(fields=fields, expand=expand)
 
@@ -350,14 +368,32 @@ def _ending(
     return rows.filter(sync.up_to(_AS_OF, listing.sync_field)) if ends_at_as_of else rows
 
 
-def _names(query: QueryDict, parameter: str, *, known: tuple[str, ...]) -> tuple[str, ...] | None:
+@cache
+def _bounds_of(field: str) -> tuple[str, str]:
+    stem = field.removesuffix("_at")
+    return f"{stem}_after", f"{stem}_before"
+
+
+@lru_cache
+def _known_names(
+    filters: type[NamedFilterSet], others: frozenset[str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """What a query string of such a list may name; and what it may name more than once."""
+    return (
+        filters.names() | others | SHOWING | {"ordering"},
+        filters.repeatable_names() | SHOWING,
+    )
+
+
+def _names(query: QueryDict, parameter: str, *, known: Callable[[], Iterable[str]]) -> tuple[str, ...] | None:
     """The names in a comma-separated parameter, which may be sent again; each once. None where it was not sent."""
     if parameter not in query:
         return None
     names = tuple(dict.fromkeys(name.strip() for name in ",".join(query.getlist(parameter)).split(",")))
-    unknown = [name for name in names if name not in known]
+    all_known = tuple(known())
+    unknown = [name for name in names if name not in all_known]
     if unknown:
-        words = ", ".join(known) or "nothing"
+        words = ", ".join(all_known) or "nothing"
         detail = f"There is no {unknown[0][:100]!r} here; known: {words}."
         raise refuse_values(FieldError(field=parameter, code="invalid_choice", detail=detail))
     return names

@@ -16,38 +16,21 @@ from django.db.models.expressions import Expression
 from django.db.models.sql.compiler import SQLCompiler
 
 from calliyo.fields import MomentField
-from calliyo.statements import Parameter, fetch
+from calliyo.prepared import fetch
+from calliyo.statements import Parameter
 
-_COUNTS: Final = """
-    datname = current_database() AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'
-"""
 # The statement's own start, not the clock: a writer that got its id while we looked stamps later than that.
-_OLDEST_OPEN_WRITER: Final = f"""
+_OLDEST_OPEN_WRITER: Final = """
     SELECT date_trunc('milliseconds', least(min(xact_start), statement_timestamp()))
-    FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND {_COUNTS}
-"""  # noqa: S608  # no value
-_OLDEST_OPEN_WRITER_HERE: Final = f"""
-    WITH open AS MATERIALIZED (
-        SELECT backend_xid, xact_start, {_COUNTS} AS counts FROM pg_stat_activity WHERE backend_xid IS NOT NULL
-    )
-    SELECT date_trunc('milliseconds', least(min(xact_start) FILTER (WHERE counts), transaction_timestamp()))
-    FROM open
-    HAVING NOT EXISTS (
-        SELECT 1 FROM (
-            SELECT xid FROM pg_snapshot_xip(pg_current_snapshot()) AS xip (xid)
-            UNION ALL
-            SELECT (xmax::text::bigint + number)::text::xid8
-            FROM pg_snapshot_xmax(pg_current_snapshot()) AS xmax, generate_series(0, age(xmax::xid) - 1) AS number
-        ) AS unseen
-        WHERE xid::xid NOT IN (SELECT backend_xid FROM open)
-    )
-"""  # noqa: S608  # no value
+    FROM pg_stat_activity WHERE backend_xid IS NOT NULL
+    AND datname = current_database() AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'
+"""
 
 
 class Horizon(Expression):
     """The horizon as a column of another statement, which is then the one before the page; on PostgreSQL alone."""
 
-    output_field = MomentField()
+    output_field: ClassVar["models.Field[Any, Any]"] = MomentField()
     asked: ClassVar[str] = _OLDEST_OPEN_WRITER
 
     def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, tuple[str | int, ...]]:
@@ -58,13 +41,22 @@ class Horizon(Expression):
 class HorizonHere(Horizon):
     """The horizon of the very statement that it is a column of, or null where it can't be told; on PostgreSQL alone.
 
-    A statement sees what had committed when its snapshot was taken. Who was writing then and has ended since left no
-    trace of when he began. So each id that the snapshot holds for open must still be there when we look: those that it
-    names, and from its `xmax` on all that were given until now. Time counts up to the transaction's start, which is
-    before the snapshot: the statement's own can be after it. For a statement that is a transaction by itself.
+    A statement sees what had committed when its snapshot was taken. Mostly nobody was writing then: no id had been
+    given that the snapshot does not know to have ended, whose age would be at least 1. Who was writing and has ended
+    since left no trace of when he began. So each id that the snapshot holds for open must still be there when we look:
+    those that it names, and from its `xmax` on all that were given until now (the function of migration 0003). Time
+    counts up to the transaction's start, which is before the snapshot: the statement's own can be after it. For a
+    statement that is a transaction by itself.
     """
 
-    asked = _OLDEST_OPEN_WRITER_HERE
+    output_field = models.CharField()  # as `spelled` has it
+    asked = """
+        SELECT to_char(
+            CASE WHEN age(pg_snapshot_xmin(pg_current_snapshot())::xid) = 0
+            THEN transaction_timestamp() ELSE calliyo_horizon_here() END AT TIME ZONE 'UTC',
+            'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'
+        )
+    """
 
 
 _BEFORE_ALL: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -87,4 +79,4 @@ def up_to(as_of: Parameter, field: str = "updated_at") -> models.Q:
 
 def spelled(moment: datetime) -> str:
     """`moment` as the contract spells times: UTC, milliseconds, `Z`."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+    return f"{moment.astimezone(UTC).isoformat(timespec='milliseconds')[:-6]}Z"

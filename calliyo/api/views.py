@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Any, ClassVar, Final, Protocol, TypeAlias, cast
+from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeAlias, cast
 
 import orjson
 from django.conf import settings
@@ -10,6 +10,7 @@ from django.db import models
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
@@ -18,7 +19,7 @@ from rest_framework.viewsets import ViewSetMixin
 
 from calliyo.actor import SYSTEM, Actor, acting_as
 from calliyo.api.etags import named_etags, tagged_answer
-from calliyo.api.lists import SHOWING, Listing, one_row
+from calliyo.api.lists import SHOWING, Ahead, Listing, one_row
 from calliyo.api.parameters import check_parameters
 from calliyo.api.parsers import MAX_BODY_BYTES
 from calliyo.api.problems import Refusal
@@ -50,21 +51,32 @@ class ApiView(APIView):
     answers_hold_secrets: ClassVar[bool] = False
     # What a check before the work left to be awaited; it raises what it refuses after all.
     awaited: Callable[[], None] | None = None
+    # What authentication left to be read: until it is, the key is taken for what it was when it was last read.
+    ahead: Ahead | None = None
     _unreadable: Exception | None = None
 
     @property
     def default_response_headers(self) -> dict[str, str]:
-        """Besides REST framework's: an answer is for this key alone, and asked for again each time."""
-        return {**super().default_response_headers, "Cache-Control": "private, no-cache"}
+        """An answer is for this key alone, and asked for again each time. `Allow` is told where it is asked for."""
+        headers = {"Cache-Control": "private, no-cache"}
+        if len(self.renderer_classes) > 1:
+            headers["Vary"] = "Accept"
+        return headers
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """As REST framework's, but a writing method runs in one unit of work, its body parsed before it."""
         self.args, self.kwargs = args, kwargs
-        self.request = asked = self.initialize_request(request, *args, **kwargs)
-        self.headers = self.default_response_headers
+        while (response := self._attempt(request)) is None:
+            pass
+        self.response = self.finalize_response(self.request, cast("Response", response), *args, **kwargs)
+        return self.response
+
+    def _attempt(self, request: Any) -> HttpResponseBase | None:
+        """The answer; None where it was made for a key that is not any more what it was taken for."""
+        asked = self._begin(request)
         response: HttpResponseBase
         try:
-            self.initial(asked, *args, **kwargs)
+            self.initial(asked, *self.args, **self.kwargs)
             refuse_unreadable(asked)
             handler = self._handler(asked)
             with acting_as(self.actor(asked)):
@@ -73,8 +85,18 @@ class ApiView(APIView):
             response = self.handle_exception(error)
         if self.awaited is not None:
             response = self._if_let_through(self.awaited, response)
-        self.response = self.finalize_response(asked, cast("Response", response), *args, **kwargs)
-        return self.response
+        if self.ahead is None:
+            return response
+        try:  # whatever the answer is, a refusal too: it holds if the key is what it was
+            return None if self.ahead.found() is None else response
+        except Exception as error:  # noqa: BLE001  # as above
+            return self.handle_exception(error)
+
+    def _begin(self, request: Any) -> Request:
+        self.request = asked = self.initialize_request(request, *self.args, **self.kwargs)
+        self.headers = self.default_response_headers
+        self.ahead = self.awaited = None
+        return asked
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Throttles before it asks for scopes: every answer to a valid token tells how much is left."""
@@ -107,7 +129,15 @@ class ApiView(APIView):
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """Tells the methods in `Allow`, and nothing else."""
-        return Response(status=204)
+        return Response(status=204, headers=self._allow())
+
+    def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> NoReturn:
+        """A 405 that tells which methods there are (RFC 9110, section 15.5.6)."""
+        self.headers |= self._allow()
+        raise MethodNotAllowed(request.method)
+
+    def _allow(self) -> dict[str, str]:
+        return {"Allow": ", ".join(self.allowed_methods)}
 
     def _handler(self, request: Request) -> Callable[..., HttpResponseBase]:
         method = (request.method or "").lower()

@@ -12,7 +12,7 @@ from leads.api.filters import LeadFilters
 from leads.api.shapes import CustomerShape
 from leads.api.users import UserViewSet
 from leads.models import Customer, LeadStatus, PaymentStatus, StatusRole
-from leads.pictures import CUSTOMER_COLUMNS, Picture, customer_picture, in_order
+from leads.pictures import CUSTOMER_COLUMNS, Picture, customer_picture
 
 
 class CustomerFilters(LeadFilters):
@@ -48,4 +48,4 @@ class CustomerViewSet(CRMViewSet):
         return (*with_spelled_times(cls.columns), tag_names(), own_external_id())
 
     def pictures(self, rows: list[tuple[Any, ...]]) -> list[Picture]:
-        return [customer_picture(row[:-2], tags=in_order(row[-2]), external_id=row[-1]) for row in rows]
+        return [customer_picture(row[:-2], tags=row[-2], external_id=row[-1]) for row in rows]

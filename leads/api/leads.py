@@ -25,7 +25,7 @@ from leads.api.users import UserViewSet
 from leads.api.writing import ignored
 from leads.models import Lead
 from leads.operations.intake import LeadChanges, update_lead
-from leads.pictures import LEAD_COLUMNS, Picture, in_order, lead_picture
+from leads.pictures import LEAD_COLUMNS, Picture, lead_of_list
 
 
 class LeadViewSet(CRMViewSet, OpenToBrowserForms, Paced):
@@ -51,7 +51,7 @@ class LeadViewSet(CRMViewSet, OpenToBrowserForms, Paced):
         return not self.detail
 
     def pictures(self, rows: list[tuple[Any, ...]]) -> list[Picture]:
-        return [lead_picture(row[:-2], tags=in_order(row[-2]), external_id=row[-1]) for row in rows]
+        return [lead_of_list(row) for row in rows]
 
     @described(parameters=PARAMETERS, answers={200: LeadShape, 201: LeadShape, 202: AcceptedShape})
     def create(self, request: Request) -> HttpResponse | Response:

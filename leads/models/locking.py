@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connection, models
 
-from calliyo.statements import fetch
+from calliyo.prepared import fetch
 from calliyo.unit_of_work import UnitOfWork
 
 Row = dict[str, Any]

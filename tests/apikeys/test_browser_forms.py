@@ -169,7 +169,7 @@ def test_a_database_that_is_away_is_told_as_ever(form, monkeypatch, caplog):
     def is_away(self, *args, **options):
         raise OperationalError("the database is gone")
 
-    monkeypatch.setattr("apikeys.authentication.Statement.fetch", is_away)
+    monkeypatch.setattr("apikeys.lookup.Statement.fetch", is_away)
     monkeypatch.setattr("django.db.models.query.QuerySet.values_list", is_away)
     answer = form.post("/public/leads", LEAD, Origin=SITE)
     assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")

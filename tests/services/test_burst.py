@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models import F
 
 from apikeys.models import APIKey
-from calliyo.statements import fetch_once
+from calliyo.prepared import fetch_once
 from tests.processes import wait_until
 from tests.webhooks.engines import new_key, new_webhook
 from webhooks.backlog import endpoints

@@ -113,20 +113,19 @@ class DeliveryViewSet(ResourceViewSet):
         scopes = caller_of(self.request).scopes
         return [delivery_picture(row[:-1], _event_id(row[-1]), scopes) for row in rows]
 
-    def _read(self, asked: Asked, cursor: Cursor | None, limit: int) -> Page:
+    def _read(self, asked: Asked, cursor: Cursor | None, piece: Slice) -> Page:
         query = self.request.query_params
         if asked.ordering.field == "id" and not _FOUND_BY_THE_LOG.isdisjoint(query):
-            asked = replace(asked, rows=self.rows().filter(pk__in=self._ids(asked, cursor, limit)))
-        return super()._read(asked, cursor, limit)
+            asked = replace(asked, rows=self.rows().filter(pk__in=self._ids(cursor, piece)))
+        return super()._read(asked, cursor, piece)
 
-    def _ids(self, asked: Asked, cursor: Cursor | None, limit: int) -> Sequence[int]:
+    def _ids(self, cursor: Cursor | None, piece: Slice) -> Sequence[int]:
         query = self.request.query_params.copy()
         types, states = (query.pop(name, []) for name in ("type", "state"))
         rows = filtered(Delivery.objects.filter(webhook_id=self._webhook_id), query, DeliveryFilters)
-        piece = Slice.at(cursor, ordering=asked.ordering, limit=limit)
         if cursor is not None:
             rows = rows.filter(**{f"pk__{piece.comparison}": cursor.position[0]})
-        return ids_in(rows, types=types, states=states, size=limit + 1, newest_first=piece.descending)
+        return ids_in(rows, types=types, states=states, size=piece.limit + 1, newest_first=piece.descending)
 
     def _ordering(self, query: QueryDict) -> Ordering:
         numbered = any(name in query for name in _SEQUENCE_NAMES)

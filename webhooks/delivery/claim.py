@@ -10,7 +10,7 @@ from datetime import datetime
 
 from django.db import connection, transaction
 
-from calliyo.statements import fetch_once
+from calliyo.prepared import fetch_once
 from webhooks.body import body_for
 from webhooks.catalogue import EventType, needed_scope
 from webhooks.delivery.bulk import ids_text, update_rows

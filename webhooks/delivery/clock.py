@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection
 
 from calliyo.fields import whole_milliseconds
-from calliyo.statements import fetch
+from calliyo.prepared import fetch
 
 
 def database_now() -> datetime:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from calliyo.statements import fetch_once
+from calliyo.prepared import fetch_once
 from webhooks.delivery.bulk import ids_as_rows, ids_text
 from webhooks.delivery.lease import Lease
 from webhooks.delivery.probe import Probe

@@ -14,7 +14,8 @@ from django.db import connection
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from calliyo.fields import MomentField
-from calliyo.statements import Among, Parameter, Statement, fetch, fetch_once
+from calliyo.prepared import fetch, fetch_once
+from calliyo.statements import Among, Parameter, Statement
 from webhooks.delivery.bulk import ids_text
 from webhooks.delivery.clock import database_clock_in, database_now
 from webhooks.models import Delivery, DeliveryState, EndpointState, Webhook

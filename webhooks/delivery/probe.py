@@ -11,7 +11,7 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from calliyo.statements import fetch_once
+from calliyo.prepared import fetch_once
 from webhooks.delivery.bulk import ids_as_rows
 from webhooks.delivery.health import RULES, Facts
 from webhooks.delivery.waiting_leads import WIDER, walk, with_several

@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import Max
 from django.db.models.functions import Coalesce
 
-from calliyo.statements import fetch, fetch_once
+from calliyo.prepared import fetch, fetch_once
 from webhooks.delivery.bulk import ids_text, run_together
 from webhooks.models import Event
 

@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final
 
-from calliyo.statements import fetch, fetch_once
+from calliyo.prepared import fetch, fetch_once
 from webhooks.delivery.bulk import ids_text
 from webhooks.delivery.clock import database_clock_in
 from webhooks.delivery.lease import WAITS, free_rows_only

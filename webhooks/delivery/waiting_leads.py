@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from calliyo.statements import fetch_once
+from calliyo.prepared import fetch_once
 from webhooks.delivery.bulk import ids_as_rows
 
 WIDER = 4
