@@ -22,7 +22,8 @@ from apikeys import last_use
 from apikeys.callers import API_KEY
 from apikeys.models import APIKey
 from apikeys.throttling import REFUSALS
-from calliyo.api.lists import Listing, PlannedPage, Rows, page_statement
+from calliyo.api.asked import PlannedPage, Rows
+from calliyo.api.lists import Listing, page_statement
 from calliyo.api.pagination import Slice, position_values
 from calliyo.api.sync import Horizon, HorizonHere
 from calliyo.statements import Gated, Parameter, Statement
@@ -75,19 +76,21 @@ class KeptKeys:
 KEPT: Final = KeptKeys()
 
 
-@dataclass(slots=True)
 class PageAhead:
     """A plain list's page that is being read for a kept key."""
 
-    kept: KeptKey
-    await_it: Callable[[], tuple[str | None, Rows] | None]
+    def __init__(self, kept: KeptKey, await_it: Callable[[], tuple[str | None, Rows] | None]) -> None:
+        self._kept = kept
+        self._await_it: Callable[[], tuple[str | None, Rows] | None] | None = await_it
+        self._found: tuple[str | None, Rows] | None = None
 
     def found(self) -> tuple[str | None, Rows] | None:
         """Waits; up to when a first page is complete, where it can be told, and the rows. None for a changed key."""
-        found = self.await_it()
-        if found is None:
-            KEPT.forget(self.kept)
-        return found
+        if self._await_it is not None:
+            self._found, self._await_it = self._await_it(), None
+            if self._found is None:
+                KEPT.forget(self._kept)
+        return self._found
 
 
 def key_for(digest: str, request: Request) -> tuple[APIKey | None, datetime | None]:
@@ -122,7 +125,7 @@ def read_key(digest: str, horizon: type[Horizon] | None = None) -> tuple[APIKey 
         return None, None
     row = found[0]
     key = APIKey.from_db(DEFAULT_DB_ALIAS, key_columns(), row[: len(key_columns())])
-    if connection.vendor == "postgresql":
+    if connection.vendor == "postgresql" and key.active:
         KEPT.keep(digest, KeptKey(key, row[len(key_columns())]))
     return key, row[-1] if horizon else None
 

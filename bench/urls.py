@@ -19,7 +19,8 @@ from apikeys.scopes import Scope
 from bench.baseline.rest import FlatList, PlainList
 from calliyo import urls
 from calliyo.actor import SYSTEM
-from calliyo.api.lists import Rows, page_statement
+from calliyo.api.asked import Rows
+from calliyo.api.lists import page_statement
 from calliyo.api.pagination import Slice, position_values
 from calliyo.api.sync import HorizonHere
 from calliyo.statements import Gated, Statement

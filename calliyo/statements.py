@@ -101,7 +101,8 @@ class Gated:
     @classmethod
     def of(cls, gate: Statement, rows: Statement) -> Self:
         """`gate` has one column and finds one row or none."""
-        # Left join: who passes the gate and finds no rows gets its column all the same.
+        # Left join: who passes the gate and finds no rows gets its column all the same. One row joined with others on
+        # nothing leaves PostgreSQL no way but to go through these as they come.
         sql = f"""
             WITH gate (told) AS MATERIALIZED ({gate.sql})
             SELECT found.*, gate.told FROM gate LEFT JOIN ({rows.sql}) AS found ON TRUE

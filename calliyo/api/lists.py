@@ -6,10 +6,9 @@ more than times is compiled anew, as its filters may ask for anything.
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
 import orjson
@@ -22,6 +21,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from calliyo.api import sync
+from calliyo.api.asked import Ahead, Asked, PlannedPage, Rows, Shown
 from calliyo.api.etags import digest, named_etags
 from calliyo.api.filters import (
     NamedFilterSet,
@@ -53,46 +53,8 @@ SHOWING: Final = frozenset({"fields", "expand"})
 _PAGING: Final = frozenset({"cursor", "limit"})
 _PLAIN: Final = _PAGING | {"ordering", "fields"}
 Renderers = list[BaseRenderer]
-Rows = list[tuple[Any, ...]]  # a list's method of that name hides the type
 Pictures = list[dict[str, Any]]
 _AS_OF: Final = Parameter("as_of", MomentField())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What a query string asks of a list. `rows` are there where filters need a statement of their own."""
-
-    ordering: Ordering
-    as_of: str
-    times: Mapping[str, datetime]
-    ends_at_as_of: bool
-    rows: "models.QuerySet[Any, Any] | None"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """How rows are shown: which fields (None: all), and what is embedded beside them."""
-
-    fields: tuple[str, ...] | None
-    expand: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedPage:
-    """What a query string asks of a page, whoever asks and whatever the filters."""
-
-    shown: Shown
-    ordering: Ordering
-    piece: Slice
-    bound_to: str
-    cursor: Cursor | None
-
-
-class Ahead(Protocol):
-    """A page that is being read together with the key, which is taken until then for what it was when last read."""
-
-    def found(self) -> tuple[str | None, Rows] | None:
-        """Waits; up to when a first page is complete, where it can be told, and the rows. None for another key now."""
 
 
 class Listing:

@@ -18,8 +18,9 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSetMixin
 
 from calliyo.actor import SYSTEM, Actor, acting_as
+from calliyo.api.asked import Ahead
 from calliyo.api.etags import named_etags, tagged_answer
-from calliyo.api.lists import SHOWING, Ahead, Listing, one_row
+from calliyo.api.lists import SHOWING, Listing, one_row
 from calliyo.api.parameters import check_parameters
 from calliyo.api.parsers import MAX_BODY_BYTES
 from calliyo.api.problems import Refusal
@@ -72,7 +73,10 @@ class ApiView(APIView):
         return self.response
 
     def _attempt(self, request: Any) -> HttpResponseBase | None:
-        """The answer; None where it was made for a key that is not any more what it was taken for."""
+        """The answer; None where it was made for a key that is not any more what it was taken for.
+
+        Such an attempt has charged the key's limit and done nothing else.
+        """
         asked = self._begin(request)
         response: HttpResponseBase
         try:

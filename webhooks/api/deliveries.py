@@ -14,6 +14,7 @@ from rest_framework.request import Request
 
 from apikeys.callers import caller_of
 from apikeys.permissions import ANY_KEY
+from calliyo.api.asked import Asked, Rows
 from calliyo.api.described import described
 from calliyo.api.filters import (
     IdFilter,
@@ -23,7 +24,7 @@ from calliyo.api.filters import (
     WordField,
     filtered,
 )
-from calliyo.api.lists import Asked, Pictures, Rows
+from calliyo.api.lists import Pictures
 from calliyo.api.pagination import Cursor, Ordering, Page, Slice
 from calliyo.api.views import ResourceViewSet
 from calliyo.statements import Parameter

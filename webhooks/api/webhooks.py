@@ -15,10 +15,11 @@ from apikeys.callers import Caller, caller_of
 from apikeys.permissions import ANY_KEY, HasScope, MayManageWebhooks, refused
 from apikeys.scopes import Scope
 from calliyo.actor import ActorType
+from calliyo.api.asked import Rows
 from calliyo.api.described import described
 from calliyo.api.filters import FlagFilter, StrictFilterSet, TextFilter
 from calliyo.api.inputs import Read, read_input
-from calliyo.api.lists import Pictures, Rows
+from calliyo.api.lists import Pictures
 from calliyo.api.parameters import check_parameters
 from calliyo.api.problems import FieldError
 from calliyo.api.views import ResourceViewSet, id_in_path
