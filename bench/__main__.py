@@ -231,6 +231,8 @@ def main(chosen: Sequence[str]) -> None:
     if "--quick" in chosen:
         os.environ["BENCH_QUICK"] = "1"
     chosen = [each for each in chosen if each != "--quick"]
+    if unknown := [each for each in chosen if each not in SHOW]:
+        sys.exit(f"There is no benchmark named {unknown[0]}; there are: {', '.join(SHOW)}. Before them, perhaps, --quick.")
     results: dict[str, Any] = {"at": datetime.now(UTC).isoformat(), "python": sys.version.split()[0]}
     for where, environment in databases():
         results[where] = {}
