@@ -232,7 +232,7 @@ def main(chosen: Sequence[str]) -> None:
         os.environ["BENCH_QUICK"] = "1"
     chosen = [each for each in chosen if each != "--quick"]
     if unknown := [each for each in chosen if each not in SHOW]:
-        sys.exit(f"There is no benchmark named {unknown[0]}; there are: {', '.join(SHOW)}. Before them, perhaps, --quick.")
+        sys.exit(f"There is no benchmark {unknown[0]}; there are {', '.join(SHOW)}, and --quick.")
     results: dict[str, Any] = {"at": datetime.now(UTC).isoformat(), "python": sys.version.split()[0]}
     for where, environment in databases():
         results[where] = {}
