@@ -23,7 +23,7 @@ from webhooks.catalogue import EventType
 from webhooks.delivery.clock import database_now
 from webhooks.delivery.configured import configured_sender
 from webhooks.delivery.endpoint import clean_slate
-from webhooks.delivery.send import AttemptResult
+from webhooks.delivery.result import AttemptResult
 from webhooks.delivery.sequence import latest_position
 from webhooks.delivery.target import HIDDEN, opened_headers, target_of
 from webhooks.missed import missed_events

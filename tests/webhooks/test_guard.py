@@ -15,7 +15,8 @@ from webhooks.delivery.addresses import Reach, carried_ipv4, is_public, plain_fo
 from webhooks.delivery.failures import FailureCode
 from webhooks.delivery.guard import Refused, Resolver, is_of_this_machine
 from webhooks.delivery.idle import MAX_AGE_SECONDS
-from webhooks.delivery.send import AttemptResult, Sender
+from webhooks.delivery.result import AttemptResult
+from webhooks.delivery.send import Sender
 
 EVERYTHING = reach_of([ip_network("0.0.0.0/0"), ip_network("::/0")], [])
 TLS = ssl.create_default_context()

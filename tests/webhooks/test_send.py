@@ -12,7 +12,8 @@ from tests.webhooks.receiver import Behaviour, Receiver, answer, raw, running_re
 from webhooks.delivery.addresses import Reach, reach_of
 from webhooks.delivery.failures import FailureCode
 from webhooks.delivery.guard import Resolver
-from webhooks.delivery.send import AttemptResult, Sender, request_bytes
+from webhooks.delivery.result import AttemptResult
+from webhooks.delivery.send import Sender, request_bytes
 from webhooks.delivery.urls import Endpoint
 
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -20,7 +20,8 @@ from tests.webhooks.receiver import Receiver, answer, raw, running_receiver
 from webhooks.delivery.addresses import reach_of
 from webhooks.delivery.failures import FailureCode
 from webhooks.delivery.guard import Resolver
-from webhooks.delivery.send import AttemptResult, Sender
+from webhooks.delivery.result import AttemptResult
+from webhooks.delivery.send import Sender
 from webhooks.models import Attempt, Delivery, Webhook
 
 HOST = "receiver.example"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.processes import wait_until
 from tests.webhooks.engines import new_sender
-from webhooks.delivery import send
+from webhooks.delivery import exchange
 from webhooks.delivery.deadline import Deadline
 from webhooks.delivery.turns import Turn, Turns
 
@@ -95,13 +95,13 @@ def test_who_waits_for_an_answer_lets_others_go_on(kept: bool) -> None:
 
 
 def test_an_answer_that_comes_byte_by_byte_gives_the_turn_up_though_each_comes_at_once(monkeypatch) -> None:
-    monkeypatch.setattr(send, "PATIENCE_IN_ALL", 0.5)
+    monkeypatch.setattr(exchange, "PATIENCE_IN_ALL", 0.5)
     turn = Turn(Turns())
     turn.take()
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(b"a" * 10)
-        answer, byte = send._Answer(ours, Deadline(10), turn), memoryview(bytearray(1))
+        answer, byte = exchange._Answer(ours, Deadline(10), turn), memoryview(bytearray(1))
         assert answer.readinto(byte) == 1 and turn.held
         time.sleep(0.5)
         assert answer.readinto(byte) == 1 and not turn.held

@@ -16,8 +16,8 @@ from webhooks.delivery.clock import database_now, seconds_since
 from webhooks.delivery.endpoint import Judged, fails_for_good, has_been_passed, judge, keep
 from webhooks.delivery.health import GONE, Answer, overtaken_since, retry_after
 from webhooks.delivery.loaded import held_states
+from webhooks.delivery.result import AttemptResult
 from webhooks.delivery.retry import next_attempt_at
-from webhooks.delivery.send import AttemptResult
 from webhooks.models import Delivery, DeliveryState, EndpointState
 
 MAX_ERROR = 500

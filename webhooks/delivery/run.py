@@ -14,7 +14,8 @@ from webhooks.delivery.failures import Failure, FailureCode
 from webhooks.delivery.gate import Gate
 from webhooks.delivery.lease import Lease
 from webhooks.delivery.record import Outcome
-from webhooks.delivery.send import AttemptResult, Begun, Sender, Timings
+from webhooks.delivery.result import AttemptResult, Timings
+from webhooks.delivery.send import Begun, Sender
 from webhooks.delivery.sentences import Sentence
 from webhooks.delivery.target import Target
 from webhooks.delivery.turns import PATIENCE, Turn

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from calliyo.pages.api_tab.delivery_words import duration_words, sentence
 from calliyo.pages.api_tab.health import State
 from webhooks.catalogue import EventType
-from webhooks.delivery.send import AttemptResult
+from webhooks.delivery.result import AttemptResult
 from webhooks.operations import SentSample
 
 
