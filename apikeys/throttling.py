@@ -291,21 +291,31 @@ class TokenBucketThrottle(BaseThrottle):
         cost = view.rate_cost(request) if limits else 0
         if len(limits) == 1 and view.reads_ahead(request) and BUCKETS.has_plenty(limits[0][1]):
             policy, bucket, limit = limits[0]
+            cost = _unpaid(view, bucket, cost)
             level_of = BUCKETS.charge(bucket, limit, cost)
-            view.awaited = lambda: self._settle(request, view, policy, limit, cost, level_of())
+            view.awaited = lambda: self._settle(request, view, policy, bucket, limit, cost, level_of())
             return True
         for policy, bucket, limit in limits:
-            level = BUCKETS.take(bucket, limit, cost)
+            due = _unpaid(view, bucket, cost)
+            level = BUCKETS.take(bucket, limit, due)
             if level is None:
                 continue
             _add(level.headers(limit, policy), view.headers)
             if not level.allowed:
-                self._wait = _refused(request, level, limit, cost)
+                self._wait = _refused(request, level, limit, due)
                 return False
+            view.charged |= {bucket}
         return True
 
     def _settle(
-        self, request: Request, view: Any, policy: str, limit: Limit, cost: float, level: Level | None
+        self,
+        request: Request,
+        view: Any,
+        policy: str,
+        bucket: int | str,
+        limit: Limit,
+        cost: float,
+        level: Level | None,
     ) -> None:
         """What was not waited for: the headers, or the refusal."""
         if level is None:
@@ -313,10 +323,16 @@ class TokenBucketThrottle(BaseThrottle):
         _add(level.headers(limit, policy), view.headers)
         if not level.allowed:
             view.throttled(request, _refused(request, level, limit, cost))
+        view.charged |= {bucket}
 
     def wait(self) -> float | None:
         """Seconds for `Retry-After`."""
         return self._wait
+
+
+def _unpaid(view: Any, bucket: int | str, cost: float) -> float:
+    """What is still to be taken: nothing by a request that was begun again, its key having changed meanwhile."""
+    return 0 if bucket in view.charged else cost
 
 
 def _refused(request: Request, level: Level, limit: Limit, cost: float) -> int:

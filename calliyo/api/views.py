@@ -52,6 +52,8 @@ class ApiView(APIView):
     answers_hold_secrets: ClassVar[bool] = False
     # What a check before the work left to be awaited; it raises what it refuses after all.
     awaited: Callable[[], None] | None = None
+    # The limits that this request has been charged to, by their buckets' names.
+    charged: frozenset[int | str] = frozenset()
     # What authentication left to be read: until it is, the key is taken for what it was when it was last read.
     ahead: Ahead | None = None
     _unreadable: Exception | None = None
@@ -75,7 +77,7 @@ class ApiView(APIView):
     def _attempt(self, request: Any) -> HttpResponseBase | None:
         """The answer; None where it was made for a key that is not any more what it was taken for.
 
-        Such an attempt has charged the key's limit and done nothing else.
+        Such an attempt has charged the key's limit, which the next one heeds, and done nothing else.
         """
         asked = self._begin(request)
         response: HttpResponseBase

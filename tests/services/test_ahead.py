@@ -225,6 +225,22 @@ def test_a_change_of_a_key_holds_from_the_next_request_on(kept, change, status, 
         assert b"Meera" not in answer.content
 
 
+@pytest.mark.parametrize("rate", [30, 20])  # from 25 left on, the limit is awaited beside the page
+def test_a_request_that_was_begun_again_is_charged_once(rate):
+    client = public_client("leads:read", rate_limit=rate)
+
+    def left():
+        answer = client.get("/public/leads")
+        assert answer.status_code == 200
+        return int(answer["RateLimit"].split(";")[1].removeprefix("r="))
+
+    left(), left()
+    assert KEPT.get(client.key.digest)
+    before = left()
+    rename_key(key=client.key, name="Another name")
+    assert before - left() <= 1
+
+
 def test_what_a_key_is_granted_it_may_at_once(kept):
     for _ in range(2):
         assert kept.get("/public/tags").status_code == 403
