@@ -84,7 +84,7 @@ class OpenList(LeadViewSet):
         request.META[CALLED_BY] = 0
         if plan := self.planned_ahead(request):
             position = position_values(self.model, plan.ordering, plan.cursor)
-            self.ahead = OpenPageAhead(_open_page(plan.piece).begin({API_KEY: 0, **position}))
+            self.ahead = OpenPageAhead(cache(_open_page(plan.piece).begin({API_KEY: 0, **position})))
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
 
 
