@@ -32,7 +32,7 @@ class BearerAuthentication(BaseAuthentication):
         token = _token_of(request.META.get("HTTP_AUTHORIZATION", ""))
         # Hashed first, looked up by the unique digest: the time taken tells nothing of the secret.
         key, horizon = key_for(tokens.digest(token), request)
-        request.META.pop(CALLED_BY, None)
+        request.META.pop(CALLED_BY, None)  # of an attempt before this one
         if key is not None:
             request.META[CALLED_BY] = key.pk  # counted and, if refused, noted under it (`apikeys.counting`)
         now = timezone.now()

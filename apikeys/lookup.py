@@ -22,7 +22,7 @@ from apikeys import last_use
 from apikeys.callers import API_KEY
 from apikeys.models import APIKey
 from apikeys.throttling import REFUSALS
-from calliyo.api.asked import PlannedPage, Rows
+from calliyo.api.asked import Found, PlannedPage
 from calliyo.api.lists import Listing, page_statement
 from calliyo.api.pagination import Slice, position_values
 from calliyo.api.sync import Horizon, HorizonHere
@@ -79,13 +79,13 @@ KEPT: Final = KeptKeys()
 class PageAhead:
     """A plain list's page that is being read for a kept key."""
 
-    def __init__(self, kept: KeptKey, await_it: Callable[[], tuple[str | None, Rows] | None]) -> None:
+    def __init__(self, kept: KeptKey, await_it: Callable[[], Found | None]) -> None:
         self._kept = kept
-        self._await_it: Callable[[], tuple[str | None, Rows] | None] | None = await_it
-        self._found: tuple[str | None, Rows] | None = None
+        self._await_it: Callable[[], Found | None] | None = await_it
+        self._found: Found | None = None
 
-    def found(self) -> tuple[str | None, Rows] | None:
-        """Waits; up to when a first page is complete, where it can be told, and the rows. None for a changed key."""
+    def found(self) -> Found | None:
+        """Waits for the page; None when the key is not what it was."""
         if self._await_it is not None:
             self._found, self._await_it = self._await_it(), None
             if self._found is None:
@@ -124,14 +124,14 @@ def read_key(digest: str, horizon: type[Horizon] | None = None) -> tuple[APIKey 
     if not found:
         return None, None
     row = found[0]
-    key = APIKey.from_db(DEFAULT_DB_ALIAS, key_columns(), row[: len(key_columns())])
+    key = APIKey.from_db(DEFAULT_DB_ALIAS, _key_columns(), row[: len(_key_columns())])
     if connection.vendor == "postgresql" and key.active:
-        KEPT.keep(digest, KeptKey(key, row[len(key_columns())]))
+        KEPT.keep(digest, KeptKey(key, row[len(_key_columns())]))
     return key, row[-1] if horizon else None
 
 
 @cache
-def key_columns() -> Sequence[str]:
+def _key_columns() -> Sequence[str]:
     """What is read of a key."""
     fields: list[Field[Any, Any]] = [
         field for field in APIKey._meta.concrete_fields if field.name not in _NOT_READ
@@ -143,7 +143,7 @@ def key_columns() -> Sequence[str]:
 def _statement_of_keys(horizon: type[Horizon] | None = None) -> Statement:
     digest = Parameter("digest", CharField())
     mark = [RowMark()] if connection.vendor == "postgresql" else []
-    columns: list[str | RowMark | Horizon] = [*key_columns(), *mark, *([horizon()] if horizon else [])]
+    columns: list[str | RowMark | Horizon] = [*_key_columns(), *mark, *([horizon()] if horizon else [])]
     return Statement.of(APIKey.objects.order_by().filter(digest=digest).values_list(*columns))
 
 

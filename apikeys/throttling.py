@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv6Address, ip_network
 from threading import Lock, local
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import structlog
 from django.conf import settings
@@ -53,6 +53,9 @@ class Limit:
     @property
     def per_second(self) -> float:
         return self.rate / WINDOW_SECONDS
+
+
+Policy: TypeAlias = tuple[str, int | str, Limit]  # its name, its bucket's name, its limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,40 +293,24 @@ class TokenBucketThrottle(BaseThrottle):
         limits = _limits(request, caller_of(request).key)
         cost = view.rate_cost(request) if limits else 0
         if len(limits) == 1 and view.reads_ahead(request) and BUCKETS.has_plenty(limits[0][1]):
-            policy, bucket, limit = limits[0]
-            cost = _unpaid(view, bucket, cost)
-            level_of = BUCKETS.charge(bucket, limit, cost)
-            view.awaited = lambda: self._settle(request, view, policy, bucket, limit, cost, level_of())
-            return True
-        for policy, bucket, limit in limits:
+            _, bucket, limit = policy = limits[0]
             due = _unpaid(view, bucket, cost)
-            level = BUCKETS.take(bucket, limit, due)
-            if level is None:
-                continue
-            _add(level.headers(limit, policy), view.headers)
-            if not level.allowed:
-                self._wait = _refused(request, level, limit, due)
-                return False
-            view.charged |= {bucket}
-        return True
+            level_of = BUCKETS.charge(bucket, limit, due)
 
-    def _settle(
-        self,
-        request: Request,
-        view: Any,
-        policy: str,
-        bucket: int | str,
-        limit: Limit,
-        cost: float,
-        level: Level | None,
-    ) -> None:
-        """What was not waited for: the headers, or the refusal."""
-        if level is None:
-            return
-        _add(level.headers(limit, policy), view.headers)
-        if not level.allowed:
-            view.throttled(request, _refused(request, level, limit, cost))
-        view.charged |= {bucket}
+            def settle() -> None:
+                wait = _told(request, view, policy, due, level_of())
+                if wait is not None:
+                    view.throttled(request, wait)
+
+            view.awaited = settle
+            return True
+        for policy in limits:
+            _, bucket, limit = policy
+            due = _unpaid(view, bucket, cost)
+            self._wait = _told(request, view, policy, due, BUCKETS.take(bucket, limit, due))
+            if self._wait is not None:
+                return False
+        return True
 
     def wait(self) -> float | None:
         """Seconds for `Retry-After`."""
@@ -335,8 +322,18 @@ def _unpaid(view: Any, bucket: int | str, cost: float) -> float:
     return 0 if bucket in view.charged else cost
 
 
-def _refused(request: Request, level: Level, limit: Limit, cost: float) -> int:
-    """Notes that the token has to wait; how many seconds."""
+def _told(request: Request, view: Any, policy: Policy, cost: float, level: Level | None) -> int | None:
+    """Notes what a bucket has said, in the answer's headers too; seconds to wait where it refused.
+
+    A store that does not answer refuses nobody.
+    """
+    name, bucket, limit = policy
+    if level is None:
+        return None
+    _add(level.headers(limit, name), view.headers)
+    if level.allowed:
+        view.charged |= {bucket}
+        return None
     wait = level.wait(limit, cost)
     REFUSALS.note(caller_of(request).key.digest, wait)
     return wait
@@ -358,10 +355,10 @@ def _add(headers: dict[str, str], told: dict[str, str]) -> None:
         told[name] = f"{value}, {told[name]}" if name in told else value
 
 
-def _limits(request: Request, key: APIKey) -> list[tuple[str, int | str, Limit]]:
+def _limits(request: Request, key: APIKey) -> list[Policy]:
     """The policies that hold for this request, each with its bucket's name."""
     rate = DEFAULT_RATE if key.rate_limit is None else key.rate_limit
-    limits: list[tuple[str, int | str, Limit]] = [("default", key.pk, Limit(rate=rate))] if rate else []
+    limits: list[Policy] = [("default", key.pk, Limit(rate=rate))] if rate else []
     if key.allowed_origins:
         # First: one visitor who sends without end must not use up what the key has for all.
         limits.insert(0, ("address", f"{key.pk}:{_neighbourhood(request)}", Limit(rate=ADDRESS_RATE)))

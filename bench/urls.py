@@ -19,7 +19,7 @@ from apikeys.scopes import Scope
 from bench.baseline.rest import FlatList, PlainList
 from calliyo import urls
 from calliyo.actor import SYSTEM
-from calliyo.api.asked import Rows
+from calliyo.api.asked import Found
 from calliyo.api.lists import page_statement
 from calliyo.api.pagination import Slice, position_values
 from calliyo.api.sync import HorizonHere
@@ -66,7 +66,7 @@ _NOBODY = Caller(key=APIKey(pk=0), actor=SYSTEM, scopes=frozenset(Scope))
 class OpenPageAhead:
     """As `apikeys.lookup` has it, behind no key."""
 
-    found: Callable[[], tuple[str | None, Rows] | None]
+    found: Callable[[], Found | None]
 
 
 @cache

@@ -105,11 +105,11 @@ def lead_of_list(row: tuple[Any, ...]) -> Picture:
 
 
 def tags_of(lead_ids: Iterable[int]) -> Mapping[int, list[str]]:
-    """The tags' names of each of these leads, in alphabetical order without regard to case; none: an empty list."""
+    """The tags' names of each of these leads, in any order; none: an empty list."""
     names: defaultdict[int, list[str]] = defaultdict(list)
     for lead, name in LeadTag.objects.filter(lead__in=lead_ids).values_list("lead_id", "tag__name"):
         names[lead].append(name)
-    return {lead: in_order(tags) for lead, tags in names.items()}
+    return names
 
 
 def in_order(tags: list[str]) -> list[str]:

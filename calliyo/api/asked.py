@@ -10,6 +10,8 @@ from django.db import models
 from calliyo.api.pagination import Cursor, Ordering, Slice
 
 Rows = list[tuple[Any, ...]]
+# Up to when a first page is complete, where it can be told; and the page's rows.
+Found = tuple[str | None, Rows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,5 +47,5 @@ class PlannedPage:
 class Ahead(Protocol):
     """A page that is being read together with the key, which is taken until then for what it was when last read."""
 
-    def found(self) -> tuple[str | None, Rows] | None:
-        """Waits; up to when a first page is complete, where it can be told, and the rows. None for another key now."""
+    def found(self) -> Found | None:
+        """Waits for the page; None when the key is not what it was."""

@@ -22,7 +22,7 @@ from rest_framework.request import Request
 
 from calliyo.api import sync
 from calliyo.api.asked import Ahead, Asked, PlannedPage, Rows, Shown
-from calliyo.api.etags import digest, named_etags
+from calliyo.api.etags import digest, is_known
 from calliyo.api.filters import (
     NamedFilterSet,
     StrictFilterSet,
@@ -122,8 +122,8 @@ class Listing:
             return self._stream(request, renderer)
         query = request.query_params
         plan = self._plan or self._planned(query)
-        # What needs no rows, while they are on their way.
-        address, known = self._address_without_cursor(), named_etags(request, "If-None-Match")
+        # Needs no rows: while they are on their way.
+        address = self._address_without_cursor()
         found = self._page_ahead(plan, self.ahead) if self.ahead is not None else self._page(query, plan)
         if found is None:
             return HttpResponse(status=401)  # shown to nobody: the view begins anew
@@ -132,7 +132,7 @@ class Listing:
         # Of what the page holds: `as_of` is another one each time, and a reader may go on from an older one.
         etag = f'"{digest(content)}.{int(page.previous is not None)}{int(page.next is not None)}"'
         headers = {"ETag": f"W/{etag}"}
-        if not known.isdisjoint({etag, "*"}):
+        if is_known(request, etag):
             return HttpResponse(status=304, headers={**headers, AS_OF_HEADER: as_of})
         body = orjson.dumps(
             {

@@ -9,7 +9,6 @@ from django.contrib.auth import get_user_model
 from django.db import OperationalError, connection
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apikeys import tokens
@@ -209,7 +208,8 @@ def test_last_use_is_written_at_most_once_a_minute(me, django_assert_num_queries
     with django_assert_num_queries(1):
         me.get("/public/tags")
     APIKey.objects.update(last_used_at=timezone.now() - timedelta(seconds=61))
-    with CaptureQueriesContext(connection) as queries:
+    # PostgreSQL is first asked for the page of the key as it was kept.
+    with django_assert_num_queries(3 if connection.vendor == "postgresql" else 2) as queries:
         me.get("/public/tags")
     assert ["UPDATE" in query["sql"] for query in queries].count(True) == 1
     assert APIKey.objects.get().version == key.version
